@@ -137,10 +137,11 @@ class CropConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class CacheItem:
-    """One feature set of one encoder; `views` names the section of the params that decides its views."""
+    """One feature set of one encoder: of which pictures; `views` names the section that decides what is shown."""
 
     encoder: Name
     set: FeatureSet
+    pictures: Literal["train", "test", "ldm", "synthbuster"]
     views: Literal["augmentation", "crops", "perturb"]
 
 
@@ -197,7 +198,7 @@ class AblateConfig:
 class BestConfig:
     """The models that are trained and stored: one a setting, and `ldm`."""
 
-    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    models: Annotated[dict[Name, Literal["train", "ldm"]], Field(min_length=1)]  # model -> its training set
     epochs: Count
     default: Name  # the one that `rine predict` uses
 
@@ -208,7 +209,6 @@ class LdmConfig:
     xi: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
     q: Annotated[tuple[Count, ...], Field(min_length=1)]
     proj_dim: Annotated[tuple[Count, ...], Field(min_length=1)]
-    rule: Rule
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -296,9 +296,11 @@ class Params:
             if name != f"{item.encoder}-{item.set}":
                 raise ValueError(f"cache.items.{name} must be called {item.encoder}-{item.set}")
         models = [*self.settings, "ldm"]
-        for model in (*self.best.models, self.best.default):
-            if model not in models:
-                raise ValueError(f"best names the model {model!r}; allowed: {models}")
+        for model, training_set in self.best.models.items():
+            if model not in models or (model == "ldm") != (training_set == "ldm"):
+                raise ValueError(f"best.models.{model} = {training_set!r}; allowed: ldm: ldm, and train for {models[:-1]}")
+        if self.best.default not in self.best.models:
+            raise ValueError(f"best.default = {self.best.default!r} is not among best.models: {[*self.best.models]}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {list(self.seeds)} names one twice")
         return self
