@@ -1,0 +1,48 @@
+# Four commands: make repro, make test, make lint, make bench. Everything happens inside .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# DVC runs each stage as `rine ...`: let it find ours without an activated environment
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint requirements.lock
+
+.PHONY: repro test lint format bench report clean
+.DELETE_ON_ERROR:
+
+repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
+	rine sample
+	dvc repro --quiet
+	@rine report --page-only
+
+test: $(VENV)/.test  ## the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test  ## format and lint checks, types
+	ruff format --check .
+	ruff check .
+	mypy
+
+format: $(VENV)/.test
+	ruff format .
+	ruff check --fix .
+
+bench: $(VENV)/.study  ## speed, as ratios measured in one run
+	rine bench
+
+report: $(VENV)/.study  ## the pages again, from the scores that are there
+	rine report
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp each, newer than what it was made from, so that a second call takes no time.
+$(VENV)/.study: pyproject.toml requirements.lock | $(BIN)/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.study
+	$(PIP) --editable ".[test,lint]"
+	touch $@
+
+clean:  ## what git does not keep, but for data/ and the environment
+	rm -rf artifacts report dvc_plots .rine .pytest_cache .mypy_cache .ruff_cache
