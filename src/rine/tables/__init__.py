@@ -1,0 +1,1 @@
+"""Tables of the study: built from scores, written as HTML, Markdown and LaTeX."""
