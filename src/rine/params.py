@@ -185,13 +185,11 @@ class EpochsConfig:
 @dataclass(frozen=True, config=_STRICT)
 class DatasetSizeConfig:
     fractions: Annotated[tuple[Fraction, ...], Field(min_length=1)]
-    epochs: Count
 
 
 @dataclass(frozen=True, config=_STRICT)
 class AblateConfig:
     variants: tuple[Variant, ...]
-    epochs: Count
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -199,7 +197,6 @@ class BestConfig:
     """The models that are trained and stored: one a setting, and `ldm`."""
 
     models: Annotated[dict[Name, Literal["train", "ldm"]], Field(min_length=1)]  # model -> its training set
-    epochs: Count
     default: Name  # the one that `rine predict` uses
 
 

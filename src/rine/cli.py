@@ -1,0 +1,226 @@
+"""The command line: one command for each stage of the study, and the tools around it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rine.params import Params, ParamsError, read
+
+app = typer.Typer(
+    help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each can be run by hand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+STUDY = "The study, stage by stage (dvc.yaml calls these)"
+ParamsFile = Annotated[Path, typer.Option("--params", help="The study in force.")]
+Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large results.")]
+Metrics = Annotated[Path, typer.Option(help="Where the stages write their metrics.")]
+Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
+Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
+
+TIMINGS = Path(".rine/timings.json")
+
+
+def _die_with_parent() -> None:
+    """Make the kernel end this process when DVC is killed: a second `dvc repro` must not run beside an orphan."""
+    if sys.platform == "linux" and "DVC_STAGE" in os.environ:
+        import ctypes
+
+        pr_set_pdeathsig = 1  # linux/prctl.h
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _record(stage: str, seconds: float) -> None:
+    """Keep how long a stage took, for the report; beside DVC's outputs, which hold no time."""
+    times = json.loads(TIMINGS.read_text()) if TIMINGS.is_file() else {}
+    times[stage] = round(seconds, 2)
+    TIMINGS.parent.mkdir(exist_ok=True)
+    whole = TIMINGS.with_suffix(f".{os.getpid()}")
+    whole.write_text(json.dumps(times, indent=1, sort_keys=True))
+    whole.replace(TIMINGS)
+
+
+def stage(command: Callable[..., str]) -> Callable[..., None]:
+    """Make a function that returns one line about its work a command: the line with its time, errors without a trace."""
+    name = command.__name__.removesuffix("_")
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        _die_with_parent()
+        start = time.perf_counter()
+        try:
+            line = command(*args, **kwargs)
+        except (ParamsError, ValueError, OSError) as error:
+            if os.environ.get("RINE_TRACE"):
+                raise
+            typer.secho(f"rine {name}: {error}", fg="red", err=True)
+            raise typer.Exit(1) from error
+        seconds = time.perf_counter() - start
+        _record("@".join([name, *(str(v) for k, v in kwargs.items() if k in _ITEMS)]), seconds)
+        typer.echo(f"{name}: {line} ({seconds:.1f} s)")
+
+    return app.command(name.replace("_", "-") if name != "dataset_size" else name, rich_help_panel=STUDY)(run)
+
+
+_ITEMS = ("encoder", "setting", "variant", "model", "item")
+
+
+def known(name: str, choices: Any, what: str) -> str:
+    """Return `name` where it is one of `choices`; else an error that lists them."""
+    if name not in choices:
+        raise ValueError(f"no {what} {name!r} in the params file; choose from {sorted(choices)}")
+    return name
+
+
+@stage
+def prepare(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+    """Look at every picture once: tables of what there is, what could not be read, and what gives a class away.
+
+    Example: rine prepare
+    """
+    from rine.stages.prepare import prepare as run
+
+    return run(read(params).prepare, artifacts, metrics)
+
+
+@stage
+def cache(
+    item: Annotated[str, typer.Argument(help="A name under `cache.items` of the params file: <encoder>-<feature set>.")],
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+) -> str:
+    """Send every picture of a feature set through the frozen encoder, once for each view, and keep the tokens.
+
+    What the feature store holds already is not encoded again. Example: rine cache tiny_16-train
+    """
+    from rine.stages.cache import cache as run
+
+    study = read(params)
+    known(item, study.cache.items, "feature set under cache.items")
+    return run(item, study, artifacts)
+
+
+@stage
+def grid(
+    encoder: Encoder,
+    setting: Setting,
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
+    """Train every configuration of the grid for one encoder and one class setting, and score the test sets.
+
+    Example: rine grid tiny_16 one_class
+    """
+    study = read(params)
+    known(encoder, study.encoders, "encoder")
+    known(setting, study.settings, "setting")
+    from rine.stages.grid import grid as run
+
+    return run(encoder, setting, study, artifacts, metrics)
+
+
+@stage
+def ldm(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+    """Train on latent diffusion and test on Synthbuster, each picture in ten crops.
+
+    Example: rine ldm
+    """
+    from rine.stages.ldm import ldm as run
+
+    return run(read(params), artifacts, metrics)
+
+
+@stage
+def epochs(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+    """Train the best configurations of each setting for longer, and look at them at several epochs.
+
+    Example: rine epochs
+    """
+    from rine.stages.epochs import epochs as run
+
+    return run(read(params), artifacts, metrics)
+
+
+@stage
+def dataset_size(
+    params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")
+) -> str:
+    """Train the chosen configuration of each setting on shares of the training pictures.
+
+    Example: rine dataset_size
+    """
+    from rine.stages.dataset_size import dataset_size as run
+
+    return run(read(params), artifacts, metrics)
+
+
+@stage
+def ablate(
+    variant: Annotated[str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")],
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
+    """Train the chosen configuration of each setting without one part of the method.
+
+    Example: rine ablate intermediate
+    """
+    from rine.stages.ablate import WITHOUT
+    from rine.stages.ablate import ablate as run
+
+    known(variant, WITHOUT, "ablation")
+    return run(variant, read(params), artifacts, metrics)
+
+
+@stage
+def best(
+    model: Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")],
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
+    """Train and store the chosen model of a setting, calibrated on validation pictures, with its model card.
+
+    Example: rine best four_class
+    """
+    study = read(params)
+    known(model, study.best.models, "model under best.models")
+    from rine.stages.best import best as run
+
+    return run(model, study, artifacts, metrics)
+
+
+@stage
+def perturb(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+    """Score the stored models on perturbed test pictures: blur, crop, compress, noise, and all of them.
+
+    Example: rine perturb
+    """
+    from rine.stages.perturb import perturb as run
+
+    return run(read(params), artifacts, metrics)
+
+
+@stage
+def validate(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+    """Score the stored models and the baselines on every test set.
+
+    Example: rine validate
+    """
+    from rine.stages.validate import validate as run
+
+    return run(read(params), artifacts, metrics)

@@ -1,0 +1,22 @@
+"""Train on latent diffusion, test on Synthbuster with ten crops: section 5 of the paper."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from rine.device import choose
+from rine.experiment import Experiment, experiment, publish
+from rine.params import Params
+from rine.training import Run
+
+
+def ldm(params: Params, artifacts: Path, metrics: Path) -> str:
+    """Write artifacts/ldm/: every configuration at every look-out, scored on every picture."""
+    what = Experiment("ldm", artifacts / "features" / params.encoder, training_set="ldm")
+    axes = product(params.ldm.q, params.ldm.proj_dim, params.ldm.xi, params.seeds)
+    runs = [Run(q=q, proj_dim=proj_dim, xi=xi, seed=seed) for q, proj_dim, xi, seed in axes]
+    device = choose(params.runtime.device)
+    scores = [scored for _, _, scored in experiment(what, runs, params, params.ldm.epochs, device)]
+    table = publish(scores, artifacts / "ldm", metrics / "ldm.json", artifacts)
+    return f"{len(runs)} runs; mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
