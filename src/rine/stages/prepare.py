@@ -1,0 +1,95 @@
+"""Folders of pictures to tables: the only stage that looks into the data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rine import index
+from rine.doctor import Diagnosis, examine
+from rine.params import PrepareConfig
+
+LISTED = 100  # files left out that the metrics name; skipped.csv names all
+
+
+def prepare(config: PrepareConfig, artifacts: Path, metrics: Path, workers: int | None = None) -> str:
+    """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json.
+
+    Warnings of the doctor go to standard error. `workers`: processes that decode, by default one a core.
+    Raises `rine.listing.DatasetError` for a data set that does not lie there as it should.
+    """
+    out = artifacts / "index"
+    made = index.build(config, index.store_folder(), workers)
+    diagnosis = examine(made, config.align)
+    index.write(made, out)
+    tables = {
+        "doctor": diagnosis.files,
+        "duplicates": diagnosis.duplicates,
+        "shortcuts": diagnosis.shortcuts,
+        "findings": diagnosis.findings,
+    }
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
+    metrics.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(summary(made, diagnosis), indent=1, ensure_ascii=False)
+    (metrics / "prepare.json").write_text(text + "\n", encoding="utf-8")
+    _warn(diagnosis.findings)
+    return _line(made)
+
+
+def _warn(findings: pd.DataFrame) -> None:
+    for row in findings[findings["severity"] == "warning"].to_dict("records"):
+        print(f"warning: {row['set']}: {row['finding']}".replace(": : ", ": "), file=sys.stderr)
+
+
+def _line(made: index.Index) -> str:
+    n = sum(len(table) for table in made.tables.values())
+    n_sets = len(made.test_sets)
+    words = (
+        f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
+    )
+    return f"{words}, {len(made.skipped)} left out" if len(made.skipped) else words
+
+
+def summary(made: index.Index, diagnosis: Diagnosis) -> dict[str, Any]:
+    """What `dvc metrics` shows: counts by split and class, what was left out, copies, shortcut AP."""
+    rows = diagnosis.files.to_dict("records")
+    pictures: dict[str, dict[str, int]] = {}
+    for row in rows:
+        pictures.setdefault(row["set"], {})["fake" if row["label"] else "real"] = int(row["pictures"])
+    skipped = made.skipped.head(LISTED).to_dict("records")
+    return {
+        "pictures": {
+            **{name: len(table) for name, table in made.tables.items()},
+            "sets": pictures,
+        },
+        "skipped": {"count": len(made.skipped), "files": skipped},
+        "copies": _copies(diagnosis.duplicates),
+        "shortcut_ap": _shortcuts(diagnosis.shortcuts),
+    }
+
+
+def _copies(copies: pd.DataFrame) -> dict[str, int]:
+    """Groups of copies by kind, and those that join splits that must not meet."""
+    counted = {}
+    for kind in ("exact", "near"):
+        of_kind = copies[copies["kind"] == kind]
+        counted[kind] = int(of_kind["group"].nunique())
+        counted[f"{kind}_across"] = int(of_kind.loc[of_kind["across"].astype(bool), "group"].nunique())
+    return counted
+
+
+def _shortcuts(baselines: pd.DataFrame) -> dict[str, Any]:
+    """Shortcut AP by set, raw and, where pictures are aligned, aligned."""
+    shown: dict[str, Any] = {}
+    for column, name in (("ap", "raw"), ("ap_aligned", "aligned")):
+        values = baselines.set_index("set")[column].dropna()
+        tests = values[baselines.set_index("set")["split"].reindex(values.index) == "test"]
+        if len(values):
+            mean = {"mean_of_test_sets": round(float(tests.mean()), 4)} if len(tests) else {}
+            shown[name] = {**mean, **{str(key): float(value) for key, value in values.items()}}
+    return shown
