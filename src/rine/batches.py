@@ -1,0 +1,109 @@
+"""Which rows of a feature set make up which batch, and how their tokens come into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+Read = Callable[[np.ndarray], Tensor]
+
+_SHARE_OF_MEMORY = 0.5  # what resident tokens may take of the memory that is free
+_ROWS_AT_A_TIME = 4096  # copied into memory, so that no second whole copy ever exists
+
+
+class TokenSet(Protocol):
+    """Cached tokens: a table with a row for each view of a picture, and the tokens of any of its rows."""
+
+    rows: pd.DataFrame  # label, digest, view, ...
+    n_blocks: int
+    width: int
+
+    def tokens(self, index: np.ndarray) -> Tensor:
+        """Tokens (n, L, D) float16 of the rows with these numbers, in the order asked."""
+
+
+def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
+    """Row numbers (N, V): a line for each picture, sorted by digest; a column for each view, by its number.
+
+    Sorted by content, so that batches depend neither on the order of the table nor on where pictures lie.
+    """
+    names = ["digest", "path"] if "path" in rows else ["digest"]  # the path tells copies of one picture apart
+    table = rows[names].assign(view=rows["view"].astype(int).to_numpy(), row=np.arange(len(rows)))
+    table = table.sort_values([*names, "view"], kind="stable")
+    views = table.groupby(names)["view"].apply(tuple)
+    expected = tuple(sorted(table["view"].unique()))
+    bad = views[views.map(lambda found: found != expected)]
+    if len(bad):
+        picture, found = bad.index[0], bad.iloc[0]
+        raise ValueError(f"every training picture needs the views {expected}; {picture} has {found}")
+    return table["row"].to_numpy().reshape(len(views), -1)
+
+
+def shuffled(n: int, size: int, key: Sequence[int]) -> list[np.ndarray]:
+    """Numbers 0 to n - 1 in an order that the key decides, in batches of `size`; the last may be smaller."""
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key))).permutation(n)
+    return [order[start : start + size] for start in range(0, n, size)]
+
+
+def reader(features: TokenSet, needed: np.ndarray, device: str, budget: int | None = None) -> Read:
+    """Give a function from row numbers (B,) to their tokens (B, L, D) on the device.
+
+    Where the `needed` rows fit into `budget` bytes (default: half of what is free), on the device or else
+    in main memory, they are loaded once and kept; otherwise every batch is read anew. What comes out is the
+    same.
+    """
+    needed = np.unique(needed)
+    n_bytes = len(needed) * features.n_blocks * features.width * 2
+    for place in dict.fromkeys((device, "cpu")):
+        if n_bytes <= (_free_bytes(place) * _SHARE_OF_MEMORY if budget is None else budget):
+            return _resident(features, needed, place, device)
+    return lambda index: features.tokens(index).to(device)
+
+
+def ahead(make: Callable[[T], Tensor], items: Iterable[T]) -> Iterator[Tensor]:
+    """Yield make(item) for each item, made one ahead in a thread: the disk works while the heads do."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = None
+        for item in items:
+            following = pool.submit(make, item)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
+
+
+def _resident(features: TokenSet, needed: np.ndarray, place: str, device: str) -> Read:
+    kept: Tensor | None = None
+    for start in range(0, len(needed), _ROWS_AT_A_TIME):
+        part = features.tokens(needed[start : start + _ROWS_AT_A_TIME])
+        if kept is None:
+            kept = torch.empty((len(needed), *part.shape[1:]), dtype=part.dtype, device=place)
+        kept[start : start + len(part)] = part
+
+    def read(index: np.ndarray) -> Tensor:
+        assert kept is not None
+        position = torch.from_numpy(np.searchsorted(needed, index)).to(place)
+        return kept.index_select(0, position).to(device)
+
+    return read
+
+
+def _free_bytes(device: str) -> int:
+    """Memory that is free on the device; a guess of 4 GiB where the system does not say."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 4 * 2**30
