@@ -1,0 +1,131 @@
+"""Calibration on validation pictures: probabilities that mean something, thresholds, a verdict of three.
+
+Never fitted on test pictures. The paper's decision is logit > 0; on new data that threshold means nothing, so a
+temperature and a bias are fitted (Platt 1999), and thresholds for 1 % and 5 % false alarms.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Verdict = Literal["real", "synthetic", "inconclusive"]
+FEWEST = 10  # validation pictures
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probability = sigmoid(scale * logit + bias); thresholds are logits, above which a picture is called synthetic.
+
+    `scale` is one over the temperature. `n` counts the validation pictures; with `n` 0 nothing was fitted, scale and bias
+    change nothing, and `reason` says why. A `reason` beside a fit says what it lacks. Plain numbers: `asdict` is JSON.
+    """
+
+    scale: float = 1.0
+    bias: float = 0.0
+    threshold_fpr1: float | None = None
+    threshold_fpr5: float | None = None
+    n: int = 0
+    reason: str = ""
+
+    @property
+    def fitted(self) -> bool:
+        return self.n > 0
+
+
+def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
+    """Fit on validation labels (M,) and logits (M,); where that cannot be done, the result says why.
+
+    Maximum likelihood with Platt's smoothed targets, (n + 1) / (n + 2) for 1 and 1 / (n + 2) for 0: where the classes are
+    apart, as a detector's validation pictures mostly are, labels of 0 and 1 would drive the scale to infinity.
+    """
+    labels, logits = np.asarray(labels).astype(bool), np.asarray(logits, dtype=np.float64)
+    if labels.shape != logits.shape or labels.ndim != 1:
+        raise ValueError(
+            f"labels and logits are one number a picture each; got {labels.shape} and {logits.shape}"
+        )
+    n, n_fake = len(labels), int(labels.sum())
+    if n < FEWEST:
+        return Calibration(
+            reason=f"{n} validation pictures; at least {FEWEST} are needed" if n else "no validation set"
+        )
+    if n_fake in (0, n):
+        return Calibration(reason=f"the validation pictures are all {'synthetic' if n_fake else 'real'}")
+    if not np.isfinite(logits).all():
+        return Calibration(reason="validation scores are not finite")
+    if logits.std() == 0:
+        return Calibration(reason="all validation scores are equal")
+    scale, bias = _platt(labels, logits)
+    if scale <= 0:
+        return Calibration(reason="on the validation pictures, real ones score higher than synthetic ones")
+    real = logits[~labels]
+    thresholds = [_threshold(real, level) for level in (0.01, 0.05)]
+    # a false alarm rate cannot be finer than one picture of the sample
+    coarse = [f"{level:.0%}" for level in (0.01, 0.05) if _allowed_above(len(real), level) < 0]
+    reason = (
+        f"{len(real)} real validation pictures are too few for {' and '.join(coarse)} false alarms; "
+        if coarse
+        else ""
+    )
+    return Calibration(
+        scale, bias, *thresholds, n=n, reason=reason + "the highest of them stands in" if coarse else ""
+    )
+
+
+def probability(calibration: Calibration, logits: np.ndarray) -> np.ndarray:
+    """Calibrated probability of being synthetic."""
+    from scipy.special import expit
+
+    return expit(calibration.scale * np.asarray(logits, dtype=np.float64) + calibration.bias)
+
+
+def verdict(calibration: Calibration, logit: float) -> tuple[Verdict, float]:
+    """`synthetic`, `real` or `inconclusive`, and the calibrated probability of being synthetic.
+
+    Synthetic: above the threshold for 1 % false alarms, and the probability agrees. Real: below that for 5 %, and the
+    probability agrees. All between is inconclusive, and so is everything where there are no thresholds.
+    """
+    z = min(max(calibration.scale * float(logit) + calibration.bias, -700.0), 700.0)
+    p = 1 / (1 + math.exp(-z))
+    if calibration.threshold_fpr1 is None or calibration.threshold_fpr5 is None:
+        return "inconclusive", p
+    if logit > calibration.threshold_fpr1 and p > 0.5:
+        return "synthetic", p
+    if logit <= calibration.threshold_fpr5 and p < 0.5:
+        return "real", p
+    return "inconclusive", p
+
+
+def _platt(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
+    """Scale and bias that maximise the likelihood of smoothed targets; a convex problem with one finite solution."""
+    from scipy.optimize import minimize
+
+    n_fake = labels.sum()
+    n_real = len(labels) - n_fake
+    targets = np.where(labels, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
+    centre, spread = logits.mean(), logits.std()
+    x = (logits - centre) / spread
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        z = w[0] * x + w[1]
+        off = 0.5 * (1 + np.tanh(z / 2)) - targets
+        return float(np.mean(np.logaddexp(0, z) - targets * z)), np.array([np.mean(off * x), np.mean(off)])
+
+    a, b = minimize(loss, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-8}).x
+    return float(a / spread), float(b - a * centre / spread)
+
+
+def _allowed_above(n_real: int, level: float) -> int:
+    """How many of n real pictures may lie above a threshold that a fresh one passes with probability `level` at most.
+
+    Less than 0 where no threshold of the sample can promise that (one order statistic, as in conformal prediction).
+    """
+    return math.floor(level * (n_real + 1) + 1e-9) - 1
+
+
+def _threshold(real: np.ndarray, level: float) -> float:
+    """The logit above which a real picture lies with probability `level` at most."""
+    return float(np.sort(real)[::-1][max(_allowed_above(len(real), level), 0)])

@@ -1,0 +1,145 @@
+"""The scores table: one row a run and generator, in the form in which the authors of RINE published their scores.
+
+A CSV file in UTF-8 with these columns, in any order:
+
+| column | what | empty |
+|---|---|---|
+| `study` | one of `STUDIES` | never |
+| `training_set`, `backbone` | `progan`, `ViT-L/14` | never |
+| `n_classes`, `classes` | training classes, joined by spaces | where the training set has no classes |
+| `xi`, `q`, `d` | weight of the contrastive loss, layers, projected width P | never in a study that selects |
+| `batch_size`, `lr`, `epochs` | how it was trained | never in a study that selects |
+| `variant`, `fraction` | an ablation or `perturb:blur`; share of the training pictures | where neither applies |
+| `val_acc`, `val_loss` | accuracy and mean loss on validation pictures | where there are none |
+| `generator`, `acc`, `ap` | test set; accuracy at 0.5 and average precision, 0 to 1 | never |
+| `seed` | of the head; the column may be missing | where unknown |
+
+The studies that select are `SELECTING`: there a row is a configuration. Elsewhere another method, one that has no xi
+or q, can be laid beside ours. `docs/scores.md` says the same to users.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb")
+SELECTING = ("grid", "epochs", "ldm")
+
+SETTING = ("study", "training_set", "backbone", "n_classes", "classes")
+HYPER = ("xi", "q", "d", "batch_size", "lr", "epochs")
+VALIDATION = ("val_acc", "val_loss")
+RUN = (*SETTING, *HYPER, "variant", "fraction", *VALIDATION)
+COLUMNS = (*RUN, "generator", "acc", "ap")  # as published; ours have `seed` too
+IDENTITY = (*SETTING, *HYPER, "variant", "fraction", "seed")  # what makes a run a run of its own
+
+_WHOLE = ("n_classes", "q", "d", "batch_size", "epochs", "seed")
+# column -> (lowest, highest, what is allowed in words)
+_RANGE: dict[str, tuple[float, float, str]] = {
+    "n_classes": (1, np.inf, "a whole number from 1"),
+    "xi": (0, np.inf, "a number from 0"),
+    "q": (1, np.inf, "a whole number from 1"),
+    "d": (1, np.inf, "a whole number from 1"),
+    "batch_size": (1, np.inf, "a whole number from 1"),
+    "lr": (0, np.inf, "a number from 0"),
+    "epochs": (1, np.inf, "a whole number from 1"),
+    "fraction": (0, 1, "a number from 0 to 1"),
+    "val_acc": (0, 1, "a number from 0 to 1"),
+    "val_loss": (0, np.inf, "a number from 0"),
+    "acc": (0, 1, "a number from 0 to 1"),
+    "ap": (0, 1, "a number from 0 to 1 (pictures of one class have no average precision: leave the row out)"),
+    "seed": (0, np.inf, "a whole number from 0"),
+}
+
+
+class ScoresError(ValueError):
+    """Scores that cannot be used; the message names the place, the value and what is allowed."""
+
+
+def read_scores(path: Path | str) -> pd.DataFrame:
+    """Read and check a scores file; text columns are strings ("" where empty), numbers are numbers (NaN where empty).
+
+    Raises `ScoresError` that names line and column for a missing column, an unknown study, a cell that is no number of
+    the allowed range (NaN is none), and a second row of one run and generator.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ScoresError(f"{path}: no such scores file; docs/scores.md says what one looks like")
+    try:
+        cells = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ScoresError(f"{path} is not a CSV table: {error}") from error
+    return check_scores(cells, str(path))
+
+
+def write_scores(table: pd.DataFrame, path: Path | str) -> None:
+    """Write a scores table; `read_scores` reads it back equal."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = [*COLUMNS, *(["seed"] if "seed" in table else [])]
+    table[columns].to_csv(path, index=False, lineterminator="\n")
+
+
+def check_scores(cells: pd.DataFrame, origin: str = "scores") -> pd.DataFrame:
+    """Check a table of cells (strings or numbers) and give its columns their types; raises as `read_scores` does."""
+    missing = [column for column in COLUMNS if column not in cells]
+    if missing:
+        raise ScoresError(
+            f"{origin}: line 1: missing column {', '.join(missing)}; needed: {', '.join(COLUMNS)}"
+        )
+    columns = [*COLUMNS, *(["seed"] if "seed" in cells else [])]
+    table = pd.DataFrame({column: _typed(cells[column], column, origin) for column in columns})
+    for column in ("study", "training_set", "backbone", "generator"):
+        allowed = f"one of {', '.join(STUDIES)}" if column == "study" else "a name"
+        wrong = ~table[column].isin(STUDIES) if column == "study" else table[column] == ""
+        _refuse(wrong, cells[column], column, allowed, origin)
+    for column in ("acc", "ap"):
+        _refuse(table[column].isna(), cells[column], column, _RANGE[column][2], origin)
+    selecting = table["study"].isin(SELECTING)
+    for column in HYPER:
+        allowed = f"{_RANGE[column][2]}; it may be empty in other studies than {', '.join(SELECTING)}"
+        _refuse(selecting & table[column].isna(), cells[column], column, allowed, origin)
+    key = [column for column in (*IDENTITY, "generator") if column in table]
+    _refuse_twice(table, key, origin)
+    return table
+
+
+def _typed(cells: pd.Series, column: str, origin: str) -> pd.Series:
+    """One column as strings, or as numbers of the allowed range."""
+    if column not in _RANGE:
+        return cells.astype(object).where(cells.notna(), "").astype(str)
+    low, high, allowed = _RANGE[column]
+    text = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    empty = text == ""
+    numbers = pd.to_numeric(text.where(~empty), errors="coerce").astype(float)
+    bad = ~empty & ~(np.isfinite(numbers) & numbers.between(low, high))
+    if column in _WHOLE:
+        bad |= ~empty & (numbers % 1 != 0)
+    _refuse(bad, cells, column, allowed, origin)
+    return numbers.astype("Int64") if column in _WHOLE else numbers
+
+
+def _refuse(bad: pd.Series, cells: pd.Series, column: str, allowed: str, origin: str) -> None:
+    if bad.any():
+        at = int(np.flatnonzero(bad.to_numpy())[0])
+        more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
+        value = str(cells.iloc[at])
+        raise ScoresError(
+            f"{origin}: line {at + 2}, column {column}: {value or 'empty'}{more}; allowed: {allowed}"
+        )
+
+
+def _refuse_twice(table: pd.DataFrame, key: list[str], origin: str) -> None:
+    again = table.duplicated(key)
+    if not again.any():
+        return
+    at = int(np.flatnonzero(again.to_numpy())[0])
+    same = (table[key].astype(str) == table.loc[table.index[at], key].astype(str)).all(axis=1)
+    first = int(np.flatnonzero(same.to_numpy())[0])
+    generator = table["generator"].iloc[at]
+    raise ScoresError(
+        f"{origin}: line {at + 2}, column generator: {generator} stands at line {first + 2} already for the same run; "
+        f"allowed: one row for each of {', '.join(key)}"
+    )
