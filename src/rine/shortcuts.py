@@ -99,6 +99,7 @@ def _cross_validated(facts: np.ndarray, label: np.ndarray) -> float:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits
 
     model: Any = HistGradientBoostingClassifier(
         max_iter=30,
@@ -110,7 +111,9 @@ def _cross_validated(facts: np.ndarray, label: np.ndarray) -> float:
         random_state=0,
     )
     folds = StratifiedKFold(min(FOLDS, int(np.bincount(label).min())), shuffle=True, random_state=0)
-    scores = cross_val_predict(model, facts, label, cv=folds, method="predict_proba")[:, 1]
+    # one thread: on cores that others use too, OpenMP's threads wait for each other a hundred times longer
+    with threadpool_limits(1):
+        scores = cross_val_predict(model, facts, label, cv=folds, method="predict_proba")[:, 1]
     return float(average_precision_score(label, scores))
 
 
