@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import correlate1d, gaussian_filter
 
-from rine.transforms import centre_crop, jpeg, recoded, rng_for
+from rine.transforms import jpeg, recoded, rng_for
 
 if TYPE_CHECKING:
     from rine.params import Mode
@@ -206,19 +206,15 @@ STRENGTHS: dict[str, tuple[str, float, float]] = {
 
 
 def align(image: np.ndarray, jpeg_quality: int | None, size: int | None) -> np.ndarray:
-    """Make a picture like every other of its data set: `size` x `size` pixels, then one trip through JPEG.
+    """Make a picture like every other of its data set: the same shorter side, the same JPEG quality.
 
-    The shorter side is brought to `size` (Lanczos, up or down) and the middle square is kept, so that neither
-    size nor shape tells the classes apart; `None` leaves that step out. What no alignment removes: a file
-    that was a JPEG before has then been through JPEG twice.
+    Up or down by Lanczos; the shape is kept, which a centre crop no larger than `size` does not show. `None`
+    leaves a step out. What no alignment removes: a file that was a JPEG before has then been one twice.
     """
-    if size is not None:
-        height, width = image.shape[:2]
-        if min(height, width) != size:
-            scale = size / min(height, width)
-            to = (max(size, round(width * scale)), max(size, round(height * scale)))
-            image = resized(image, to, Image.Resampling.LANCZOS)
-        image = centre_crop(image, size)
+    height, width = image.shape[:2]
+    if size is not None and min(height, width) != size:
+        scale = size / min(height, width)
+        image = resized(image, (round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
     return image if jpeg_quality is None else jpeg(image, jpeg_quality)
 
 
