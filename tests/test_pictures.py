@@ -238,6 +238,7 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     assert "folder" in reason_of(folder)
     assert "No such file" in reason_of(tmp_path / "missing.jpg")
     assert reason_of("nul\0l.jpg")
+    assert "too long" in reason_of(tmp_path / ("x" * 5000))
 
 
 def test_documents_and_drawings_are_never_interpreted() -> None:

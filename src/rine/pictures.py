@@ -159,14 +159,14 @@ def _stream(source: Source, name: str) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes):
         yield BytesIO(source)
     elif isinstance(source, str | PathLike):
-        path = Path(source)
-        # A pipe or a device would wait for ever; a folder may well be called x.jpg
-        if path.exists() and not path.is_file():
-            raise UnreadablePicture(name, "a folder, not a file" if path.is_dir() else "not a regular file")
         try:
-            stream = path.open("rb")
+            path = Path(source)
+            # To open a pipe would wait for ever; and a folder may well be called x.jpg
+            stream = path.open("rb") if path.is_file() or not path.exists() else None
         except (OSError, ValueError) as error:  # ValueError: a path with a null character
             raise UnreadablePicture(name, getattr(error, "strerror", None) or str(error)) from error
+        if stream is None:
+            raise UnreadablePicture(name, "a folder, not a file" if path.is_dir() else "not a regular file")
         with stream:
             yield stream
     else:
