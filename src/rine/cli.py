@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,7 +86,11 @@ def known(name: str, choices: Any, what: str) -> str:
 
 
 @stage
-def prepare(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+def prepare(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
     """Look at every picture once: tables of what there is, what could not be read, and what gives a class away.
 
     Example: rine prepare
@@ -98,7 +102,9 @@ def prepare(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Pat
 
 @stage
 def cache(
-    item: Annotated[str, typer.Argument(help="A name under `cache.items` of the params file: <encoder>-<feature set>.")],
+    item: Annotated[
+        str, typer.Argument(help="A name under `cache.items` of the params file: <encoder>-<feature set>.")
+    ],
     params: ParamsFile = Path("params.yaml"),
     artifacts: Artifacts = Path("artifacts"),
 ) -> str:
@@ -134,7 +140,11 @@ def grid(
 
 
 @stage
-def ldm(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+def ldm(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
     """Train on latent diffusion and test on Synthbuster, each picture in ten crops.
 
     Example: rine ldm
@@ -145,7 +155,11 @@ def ldm(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("a
 
 
 @stage
-def epochs(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+def epochs(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
     """Train the best configurations of each setting for longer, and look at them at several epochs.
 
     Example: rine epochs
@@ -157,7 +171,9 @@ def epochs(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path
 
 @stage
 def dataset_size(
-    params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
 ) -> str:
     """Train the chosen configuration of each setting on shares of the training pictures.
 
@@ -170,7 +186,9 @@ def dataset_size(
 
 @stage
 def ablate(
-    variant: Annotated[str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")],
+    variant: Annotated[
+        str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")
+    ],
     params: ParamsFile = Path("params.yaml"),
     artifacts: Artifacts = Path("artifacts"),
     metrics: Metrics = Path("metrics"),
@@ -205,7 +223,11 @@ def best(
 
 
 @stage
-def perturb(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+def perturb(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
     """Score the stored models on perturbed test pictures: blur, crop, compress, noise, and all of them.
 
     Example: rine perturb
@@ -216,7 +238,11 @@ def perturb(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Pat
 
 
 @stage
-def validate(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Path("artifacts"), metrics: Metrics = Path("metrics")) -> str:
+def validate(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+) -> str:
     """Score the stored models and the baselines on every test set.
 
     Example: rine validate
@@ -224,3 +250,73 @@ def validate(params: ParamsFile = Path("params.yaml"), artifacts: Artifacts = Pa
     from rine.stages.validate import validate as run
 
     return run(read(params), artifacts, metrics)
+
+
+@stage
+def select(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Choose from this scores file instead (docs/scores.md), and print the rules."),
+    ] = None,
+) -> str:
+    """Choose a configuration for each setting by the rule of the params file, and lay every rule beside it.
+
+    Example: rine select --scores pipeline/published/scores.csv
+    """
+    if scores is not None:
+        from rich.console import Console
+
+        from rine.stages.select import select_published
+
+        Console().print(select_published(scores))
+        return f"rules compared on {scores}"
+    import pandas as pd
+
+    from rine.stages.select import select as run
+
+    study = read(params)
+    folders = {(e, s): artifacts / "grid" / f"{e}-{s}" for e in study.encoders for s in study.settings}
+    folders[study.encoder, "ldm"] = artifacts / "ldm"
+    test_sets = pd.read_csv(artifacts / "index" / "test_sets.csv")
+    rules = {setting: study.select.rule for _, setting in folders}
+    return run(
+        folders,
+        rules,
+        study.encoder,
+        study.select.top,
+        test_sets,
+        artifacts / "select",
+        metrics / "select.json",
+    )
+
+
+@stage
+def sample(
+    root: Annotated[Path, typer.Argument(help="An empty or missing folder.")] = Path("data"),
+    seed: Annotated[int, typer.Option(help="Of the pictures; data.dvc names those of seed 0.")] = 0,
+) -> str:
+    """Make the pictures of the sample study, in the folder layouts of the real data sets.
+
+    Never touches a folder that holds anything else. Example: rine sample
+    """
+    from rine.sample import make_sample
+
+    counts = make_sample(root, seed=seed, track=_tracked)
+    new = counts.pop("new")
+    return f"{sum(counts.values())} pictures in {root}/, {new} of them new"
+
+
+def _tracked(things: Iterable[Any], total: int, description: str) -> Iterator[Any]:
+    from rine.progress import progress
+
+    with progress(total, "picture", description) as bar:
+        for thing in things:
+            yield thing
+            bar.advance()
+
+
+if __name__ == "__main__":
+    app()

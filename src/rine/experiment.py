@@ -39,20 +39,31 @@ class Experiment:
 
 def experiment(
     what: Experiment, runs: Sequence[Run], params: Params, look_outs: Sequence[int], device: str
-) -> Iterator[tuple[int, list[Head], ImageScores]]:
-    """Train all runs in one pass; at each look-out (an epoch) yield it, the heads and the scores of every picture."""
-    training = Features.open(what.features / what.training_set)
-    mine = training.rows["category"].isin(what.classes) if what.classes else pd.Series(True, training.rows.index)
-    learn = training.select((mine & (training.rows["split"] == "train")).to_numpy())
-    held_out = training.select((mine & (training.rows["split"] == "val")).to_numpy())
+) -> Iterator[ImageScores]:
+    """Train all runs in one pass; at each look-out (an epoch) score every validation and test picture with each."""
+    _, held_out = training_pictures(what, params)
+    test = Features.open(what.features / TEST_SET[what.training_set])
+    for epoch, heads in fit(what, runs, params, look_outs, device):
+        yield score(heads, run_table(what, runs, params, test.encoder_name, epoch), [held_out, test], device)
+
+
+def fit(
+    what: Experiment, runs: Sequence[Run], params: Params, look_outs: Sequence[int], device: str
+) -> Iterator[tuple[int, list[Head]]]:
+    """Train all runs in one pass over the tokens; yield the epoch and the heads at each look-out."""
+    learn, _ = training_pictures(what, params)
+    check_both_classes(learn, what)
+    yield from train(learn, runs, params.training, params.lr, look_outs, device)
+
+
+def training_pictures(what: Experiment, params: Params) -> tuple[Features, Features]:
+    """The pictures that an experiment trains on, and the validation pictures of the same classes."""
+    both = Features.open(what.features / what.training_set)
+    mine = both.rows["category"].isin(what.classes) if what.classes else pd.Series(True, both.rows.index)
+    learn = both.select((mine & (both.rows["split"] == "train")).to_numpy())
     if what.fraction is not None:
         learn = learn.select(_share(learn.rows["digest"], what.fraction, params.seeds[0]))
-    check_both_classes(learn, what)
-    test = Features.open(what.features / TEST_SET[what.training_set])
-
-    for epoch, heads in train(learn, runs, params.training, params.lr, look_outs, device):
-        table = run_table(what, runs, params, learn.encoder_name, epoch)
-        yield epoch, heads, score(heads, table, [held_out, test], device)
+    return learn, both.select((mine & (both.rows["split"] == "val")).to_numpy())
 
 
 def score(heads: Sequence[Head], runs: pd.DataFrame, sets: Sequence[Features], device: str) -> ImageScores:
@@ -103,60 +114,3 @@ def _share(digests: pd.Series, fraction: float, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(pictures))
     kept = pictures[order[: int(len(pictures) * fraction)]]
     return digests.isin(kept).to_numpy()
-
-
-def publish(scores: Sequence[ImageScores], out: Path, metrics: Path, artifacts: Path) -> pd.DataFrame:
-    """Write what one training pass gave at its look-outs: a scores folder, and its means as metrics.
-
-    Returns the scores table (one row a run and generator).
-    """
-    stacked = stack(scores)
-    stacked.write(out)
-    table = summarise(stacked, pd.read_csv(artifacts / "index" / "test_sets.csv"))
-    write_scores(table, out / "scores.csv")
-    write_metrics(headline(table), metrics)
-    return table
-
-
-def publish_settings(
-    scores: dict[str, Sequence[ImageScores]], out: Path, metrics: Path, artifacts: Path
-) -> pd.DataFrame:
-    """Write the scores of several settings: a folder each, one table and one metrics file for all."""
-    tables = {}
-    for setting, parts in scores.items():
-        stacked = stack(parts)
-        stacked.write(out / setting)
-        tables[setting] = summarise(stacked, pd.read_csv(artifacts / "index" / "test_sets.csv"))
-    table = pd.concat(tables.values(), ignore_index=True)
-    write_scores(table, out / "scores.csv")
-    write_metrics({setting: headline(part) for setting, part in tables.items()}, metrics)
-    return table
-
-
-def headline(table: pd.DataFrame) -> dict[str, Any]:
-    """Means over generators: of all runs, and of the best run (highest accuracy + AP, the paper's rule)."""
-    if table.empty:
-        return {"runs": 0}
-    keys = ["xi", "q", "d", "epochs", "fraction", "seed"]
-    means = table.groupby(keys, dropna=False)[["acc", "ap"]].mean()
-    best = means.loc[(means["acc"] + means["ap"]).idxmax()]
-    return {
-        "runs": len(means),
-        "mean": {"acc": round(means["acc"].mean(), 6), "ap": round(means["ap"].mean(), 6)},
-        "best": {"acc": round(best["acc"], 6), "ap": round(best["ap"], 6)},
-    }
-
-
-def write_metrics(values: dict[str, Any], path: Path) -> None:
-    """Write a metrics file as DVC reads it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values, indent=2) + "\n")
-
-
-def stack(parts: Sequence[ImageScores]) -> ImageScores:
-    """Lay the runs of several passes over the same pictures below each other."""
-    for part in parts[1:]:
-        if not part.images.equals(parts[0].images):
-            raise ValueError("runs can be stacked only over the same pictures in the same order")
-    runs = pd.concat([part.runs for part in parts], ignore_index=True)
-    return ImageScores(runs, parts[0].images, np.concatenate([part.logits for part in parts]))

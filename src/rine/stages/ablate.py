@@ -8,8 +8,9 @@ from typing import Any
 
 from rine.choices import chosen_epochs, chosen_runs
 from rine.device import choose
-from rine.experiment import Experiment, experiment, publish_settings
+from rine.experiment import Experiment, experiment
 from rine.params import Params
+from rine.publish import publish_settings
 
 # what each ablation changes of a run: no contrastive loss; a plain mean over blocks; the last block only
 WITHOUT: dict[str, dict[str, Any]] = {
@@ -28,6 +29,6 @@ def ablate(variant: str, params: Params, artifacts: Path, metrics: Path) -> str:
         chosen = chosen_runs(artifacts / "select", setting, params.seeds)
         runs = [replace(run, **WITHOUT[variant]) for run in chosen]
         look_outs = [chosen_epochs(artifacts / "select", setting)]
-        scores[setting] = [scored for _, _, scored in experiment(what, runs, params, look_outs, device)]
+        scores[setting] = list(experiment(what, runs, params, look_outs, device))
     table = publish_settings(scores, artifacts / "ablate" / variant, metrics / "ablate" / f"{variant}.json", artifacts)
     return f"without {variant}: mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rine.choices import chosen_epochs, chosen_runs
 from rine.device import choose
-from rine.experiment import Experiment, experiment, publish_settings
+from rine.experiment import Experiment, experiment
 from rine.params import Params
+from rine.publish import publish_settings
 
 
 def dataset_size(params: Params, artifacts: Path, metrics: Path) -> str:
@@ -20,7 +21,7 @@ def dataset_size(params: Params, artifacts: Path, metrics: Path) -> str:
         scores[setting] = [
             scored
             for fraction in params.dataset_size.fractions
-            for _, _, scored in experiment(
+            for scored in experiment(
                 Experiment("dataset_size", features, classes=classes, fraction=fraction), runs, params, look_outs, device
             )
         ]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rine.choices import top_runs
 from rine.device import choose
-from rine.experiment import Experiment, experiment, publish_settings
+from rine.experiment import Experiment, experiment
 from rine.params import Params
+from rine.publish import publish_settings
 
 
 def epochs(params: Params, artifacts: Path, metrics: Path) -> str:
@@ -17,6 +18,6 @@ def epochs(params: Params, artifacts: Path, metrics: Path) -> str:
         what = Experiment("epochs", artifacts / "features" / params.encoder, classes=classes)
         runs = top_runs(artifacts / "select", setting, params.seeds)
         device = choose(params.runtime.device)
-        scores[setting] = [s for _, _, s in experiment(what, runs, params, params.epochs.epochs, device)]
+        scores[setting] = list(experiment(what, runs, params, params.epochs.epochs, device))
     table = publish_settings(scores, artifacts / "epochs", metrics / "epochs.json", artifacts)
     return f"{len(table.drop_duplicates(['classes', 'xi', 'q', 'd', 'seed']))} runs at {[*params.epochs.epochs]} epochs"

@@ -6,8 +6,9 @@ from itertools import product
 from pathlib import Path
 
 from rine.device import choose
-from rine.experiment import Experiment, experiment, publish
+from rine.experiment import Experiment, experiment
 from rine.params import Params
+from rine.publish import publish
 from rine.training import Run
 
 
@@ -17,7 +18,7 @@ def grid(encoder: str, setting: str, params: Params, artifacts: Path, metrics: P
     axes = product(params.grid.q, params.grid.proj_dim, params.grid.xi, params.seeds)
     runs = [Run(q=q, proj_dim=proj_dim, xi=xi, seed=seed) for q, proj_dim, xi, seed in axes]
     last = [params.grid.epochs]
-    scores = [scored for _, _, scored in experiment(what, runs, params, last, choose(params.runtime.device))]
+    scores = list(experiment(what, runs, params, last, choose(params.runtime.device)))
     item = f"{encoder}-{setting}"
     table = publish(scores, artifacts / "grid" / item, metrics / "grid" / f"{item}.json", artifacts)
     return f"{len(runs)} runs on {encoder}, {setting}; mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"

@@ -6,8 +6,9 @@ from itertools import product
 from pathlib import Path
 
 from rine.device import choose
-from rine.experiment import Experiment, experiment, publish
+from rine.experiment import Experiment, experiment
 from rine.params import Params
+from rine.publish import publish
 from rine.training import Run
 
 
@@ -17,6 +18,6 @@ def ldm(params: Params, artifacts: Path, metrics: Path) -> str:
     axes = product(params.ldm.q, params.ldm.proj_dim, params.ldm.xi, params.seeds)
     runs = [Run(q=q, proj_dim=proj_dim, xi=xi, seed=seed) for q, proj_dim, xi, seed in axes]
     device = choose(params.runtime.device)
-    scores = [scored for _, _, scored in experiment(what, runs, params, params.ldm.epochs, device)]
+    scores = list(experiment(what, runs, params, params.ldm.epochs, device))
     table = publish(scores, artifacts / "ldm", metrics / "ldm.json", artifacts)
     return f"{len(runs)} runs; mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"

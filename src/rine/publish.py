@@ -1,0 +1,70 @@
+"""Results as the stages leave them: a folder of scores, one table, and their means as DVC's metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rine.scores import ImageScores, summarise, write_scores
+
+
+def publish(scores: Sequence[ImageScores], out: Path, metrics: Path, artifacts: Path) -> pd.DataFrame:
+    """Write what one training pass gave at its look-outs: a scores folder, and its means as metrics.
+
+    Returns the scores table (one row a run and generator).
+    """
+    stacked = stack(scores)
+    stacked.write(out)
+    table = summarise(stacked, pd.read_csv(artifacts / "index" / "test_sets.csv"))
+    write_scores(table, out / "scores.csv")
+    write_metrics(headline(table), metrics)
+    return table
+
+
+def publish_settings(
+    scores: dict[str, Sequence[ImageScores]], out: Path, metrics: Path, artifacts: Path
+) -> pd.DataFrame:
+    """Write the scores of several settings: a folder each, one table and one metrics file for all."""
+    tables = {}
+    for setting, parts in scores.items():
+        stacked = stack(parts)
+        stacked.write(out / setting)
+        tables[setting] = summarise(stacked, pd.read_csv(artifacts / "index" / "test_sets.csv"))
+    table = pd.concat(tables.values(), ignore_index=True)
+    write_scores(table, out / "scores.csv")
+    write_metrics({setting: headline(part) for setting, part in tables.items()}, metrics)
+    return table
+
+
+def headline(table: pd.DataFrame) -> dict[str, Any]:
+    """Means over generators: of all runs, and of the best run (highest accuracy + AP, the paper's rule)."""
+    if table.empty:
+        return {"runs": 0}
+    keys = ["xi", "q", "d", "epochs", "fraction", "seed"]
+    means = table.groupby(keys, dropna=False)[["acc", "ap"]].mean()
+    best = means.loc[(means["acc"] + means["ap"]).idxmax()]
+    return {
+        "runs": len(means),
+        "mean": {"acc": round(means["acc"].mean(), 6), "ap": round(means["ap"].mean(), 6)},
+        "best": {"acc": round(best["acc"], 6), "ap": round(best["ap"], 6)},
+    }
+
+
+def write_metrics(values: dict[str, Any], path: Path) -> None:
+    """Write a metrics file as DVC reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def stack(parts: Sequence[ImageScores]) -> ImageScores:
+    """Lay the runs of several passes over the same pictures below each other."""
+    for part in parts[1:]:
+        if not part.images.equals(parts[0].images):
+            raise ValueError("runs can be stacked only over the same pictures in the same order")
+    runs = pd.concat([part.runs for part in parts], ignore_index=True)
+    return ImageScores(runs, parts[0].images, np.concatenate([part.logits for part in parts]))
