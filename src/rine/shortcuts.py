@@ -33,7 +33,6 @@ def fact_columns(rows: pd.DataFrame) -> pd.DataFrame:
             "width": rows["width"],
             "height": rows["height"],
             "aspect": rows["width"] / rows["height"],
-            "bytes_per_pixel": rows["bytes"] / (rows["width"] * rows["height"]),
             # 0 stands for no JPEG: trees only compare
             "jpeg_quality": pd.to_numeric(rows["jpeg_quality"]).fillna(0),
             "jpeg_standard": rows["jpeg_standard"].map({True: 1, False: -1}).fillna(0),
@@ -45,20 +44,19 @@ def fact_columns(rows: pd.DataFrame) -> pd.DataFrame:
         for name in ("format", "mode")
         for value in sorted(rows[name].unique())
     }
-    return numbers.assign(**choices)
+    # last, as the fact that follows from the others: of facts that tell as much the first is named
+    return numbers.assign(**choices, bytes_per_pixel=rows["bytes"] / (rows["width"] * rows["height"]))
 
 
 def aligned(rows: pd.DataFrame, align: AlignConfig) -> pd.DataFrame:
-    """The facts as they are when `align` has made the classes alike: one shorter side, then one JPEG quality.
+    """The facts that are left when `rine.perturbations.align` has made the classes alike.
 
-    The aspect ratio stays. File size is left out (0): it would have to be measured on pictures coded anew.
-    Without a JPEG quality the traces of the former coding stay in the pixels, so its facts stay too.
+    File size is left out (0): to have it, every picture would have to be coded anew. Without a JPEG quality
+    the traces of the former coding stay in the pixels, and so its facts stay here.
     """
     rows = rows.assign(bytes=0)
     if align.size is not None:
-        scale = align.size / rows[["width", "height"]].min(axis=1)
-        sides = {side: (rows[side] * scale).round().astype("int64") for side in ("width", "height")}
-        rows = rows.assign(**sides)
+        rows = rows.assign(width=align.size, height=align.size)
     if align.jpeg_quality is not None:
         rows = rows.assign(
             format="JPEG", mode="RGB", jpeg_quality=align.jpeg_quality, jpeg_standard=True, exif=False

@@ -1,0 +1,237 @@
+"""Folders become tables that depend on the files alone; what is no picture is left out and named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dataset_folders import OLD, Seeds, config, save
+from rine import fact_store, facts, index
+from rine.facts import Facts, Skipped
+from rine.listing import DatasetError
+from rine.params import PrepareConfig
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> PrepareConfig:
+    """Four real and four fake pictures, one entry for training and one for a test."""
+    root, seeds = tmp_path / "data", Seeds()
+    for folder in ("train/real", "train/fake", "test/real", "test/fake"):
+        seeds.folder(root / folder, 4)
+    return config(
+        root,
+        mine={"real": ["train/real"], "fake": ["train/fake"], "split": "train"},
+        other={"real": ["test/real"], "fake": ["test/fake"], "split": "test"},
+    )
+
+
+def same(a: index.Index, b: index.Index) -> bool:
+    ours, theirs = ([*made.tables.values(), made.test_sets, made.skipped] for made in (a, b))
+    return all(one.equals(other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_a_row_says_what_the_file_is(tmp_path: Path, study: PrepareConfig) -> None:
+    made = index.build(study)
+    assert {name: len(table) for name, table in made.tables.items()} == {
+        "train": 8,
+        "test": 8,
+        "ldm": 0,
+        "synthbuster": 0,
+    }
+    table = made.tables["train"]
+    keys = list(table[["source", "label", "path"]].itertuples(index=False, name=None))
+    assert keys == sorted(keys)
+    for row in table.itertuples():
+        data = (tmp_path / "data" / row.path).read_bytes()
+        assert row.digest == hashlib.blake2b(data, digest_size=16).hexdigest()
+        assert (row.width, row.height, row.format, row.mode) == (40, 32, "PNG", "RGB")
+        assert row.bytes == len(data)
+
+
+def test_tables_come_back_as_they_were(tmp_path: Path, study: PrepareConfig) -> None:
+    made = index.build(study)
+    table = made.tables["train"]
+    table.loc[0, ["category", "digest"]] = ["null", "00000000000000000000000000000012"]
+    index.write(made, tmp_path / "out")
+    for name in made.tables:
+        back = index.read(tmp_path / "out" / f"{name}.csv")
+        assert list(back.columns) == list(index.COLUMNS)
+        expected = made.tables[name][list(index.COLUMNS)]
+        assert back.to_dict("records") == expected.to_dict("records")
+    assert len(index.read(tmp_path / "out" / "test_sets.csv")) == 1
+
+
+def test_what_is_no_picture_is_left_out_and_named(tmp_path: Path, study: PrepareConfig) -> None:
+    real = tmp_path / "data" / "train" / "real"
+    whole = save(real / "whole.jpg", 1, size=(90, 90), quality=90).read_bytes()
+    (real / "whole.jpg").unlink()
+    (real / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (real / "empty.png").write_bytes(b"")
+    (real / "text.jpg").write_text("not a picture")
+    (real / "link.png").symlink_to("nowhere.png")
+    (real / "folder.png").mkdir()
+    os.mkfifo(real / "pipe.png")
+    save(real / "large.png", 2, size=(101, 100))  # the limit is 10,000 pixels
+    made = index.build(study)
+    reasons = dict(made.skipped.itertuples(index=False, name=None))
+    names = ("cut.jpg", "empty.png", "text.jpg", "link.png", "pipe.png", "large.png")
+    assert sorted(reasons) == sorted(f"train/real/{name}" for name in names)
+    assert "cut short" in reasons["train/real/cut.jpg"]
+    assert "empty" in reasons["train/real/empty.png"]
+    assert "leads nowhere" in reasons["train/real/link.png"]
+    assert "101 x 100" in reasons["train/real/large.png"]
+    assert len(made.tables["train"]) == 8
+    assert not set(reasons) & set(made.tables["train"]["path"])
+
+
+def test_a_name_that_is_no_text_is_left_out(study: PrepareConfig) -> None:
+    odd = os.fsencode(study.root) + b"/train/real/\xff.png"
+    shutil.copy(Path(study.root) / "train/real/000.png", odd)
+    made = index.build(study)
+    assert list(made.skipped["reason"]) == ["the file's name is not UTF-8"]
+    made.skipped.to_csv(Path(study.root).parent / "skipped.csv")  # can be written
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "CMYK", "RGBA", "I;16", "animated", "tiny"])
+def test_what_has_pixels_is_kept(tmp_path: Path, study: PrepareConfig, mode: str) -> None:
+    path = tmp_path / "data" / "train" / "real" / "odd.tif"
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8))
+    if mode == "animated":
+        path = path.with_suffix(".gif")
+        image.save(path, save_all=True, append_images=[image.rotate(90)])
+    elif mode == "tiny":
+        image.resize((1, 1)).save(path)
+    elif mode == "I;16":
+        Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30)).save(path)
+    else:
+        image.convert(mode).save(path)
+    made = index.build(study)
+    assert made.skipped.empty
+    assert f"train/real/{path.name}" in set(made.tables["train"]["path"])
+
+
+def test_the_result_does_not_depend_on_processes(
+    study: PrepareConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = index.build(study, workers=0)
+    monkeypatch.setattr(index, "WORTH_A_POOL", 1)
+    monkeypatch.setattr(index, "CHUNK", 3)
+    assert same(index.build(study, workers=2), alone)
+
+
+def test_what_is_known_is_not_read_again(
+    tmp_path: Path, study: PrepareConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, fresh = tmp_path / "store", index.build(study)
+    assert index.build(study, store).n_reused == 0
+
+    def refuse(path: Path, max_pixels: int) -> Facts:
+        raise AssertionError(f"{path} was read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index, "examine", refuse)
+        again = index.build(study, store)
+    assert (again.n_examined, again.n_reused) == (0, 16)
+    assert same(again, fresh)
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path, study: PrepareConfig) -> None:
+    store = tmp_path / "store"
+    index.build(study, store)
+    path = tmp_path / "data" / "train" / "real" / "000.png"
+    path.write_bytes(path.read_bytes() + b"\0")
+    os.utime(path, (OLD, OLD))  # another size, the same time
+    save(path.with_name("001.png"), 99)
+    os.utime(path.with_name("001.png"), (OLD, OLD + 1))  # another time
+    made = index.build(study, store)
+    assert made.n_examined == 2
+    assert same(made, index.build(study))
+
+
+def test_another_limit_on_pixels_reads_again(tmp_path: Path, study: PrepareConfig) -> None:
+    store = tmp_path / "store"
+    index.build(study, store)
+    smaller = PrepareConfig(study.root, 100, study.datasets, None)
+    assert len(index.build(smaller, store).skipped) == 16
+
+
+def test_a_torn_line_and_a_young_file_are_not_believed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", 1)
+    known = facts.examine(path, 10_000)
+    store = fact_store.FactStore(tmp_path, 10_000)
+    store.put([(path, path.stat(), known)])
+    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) == known
+    line = store.file.read_text()
+    store.file.write_text(line[: len(line) // 2])
+    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) is None
+    store.file.unlink()
+    os.utime(path)  # as if written this moment: it may be written again within the clock's tick
+    store.put([(path, path.stat(), known)])
+    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) is None
+
+
+def test_the_store_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png", 1)
+    store = fact_store.FactStore(tmp_path, 10_000)
+    for _ in range(1100):
+        store.put([(path, path.stat(), Skipped("for some reason"))])
+    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) == Skipped("for some reason")
+    assert len(store.file.read_text().splitlines()) == 1
+
+
+def test_validation_is_a_share_that_stays(tmp_path: Path) -> None:
+    root, seeds = tmp_path / "data", Seeds()
+    seeds.folder(root / "real", 60, size=(8, 8))
+    seeds.folder(root / "fake", 60, size=(8, 8))
+    study = config(root, mine={"real": ["real"], "fake": ["fake"], "split": "train", "val_fraction": 0.25})
+    before = index.build(study).tables["train"].set_index("path")["split"]
+    assert 15 <= (before == "val").sum() <= 45  # 30 expected, standard deviation 4.7
+    assert set(before) == {"train", "val"}
+    shutil.rmtree(root / "real")
+    seeds.last = 0
+    seeds.folder(root / "real", 60, size=(8, 8))
+    seeds.last = 1000
+    seeds.folder(root / "real" / "more", 20, size=(8, 8))
+    after = index.build(study).tables["train"].set_index("path")["split"]
+    assert after.loc[before.index].equals(before)
+
+
+def test_no_root_and_no_data_sets(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"prepare.root = .*nowhere' is no folder"):
+        index.build(config(tmp_path / "nowhere"))
+    made = index.build(config(tmp_path))
+    index.write(made, tmp_path / "out")
+    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(index.COLUMNS)
+
+
+@pytest.mark.parametrize("quality", [1, 10, 30, 49, 50, 75, 85, 95, 100])
+def test_jpeg_quality_is_found_in_the_tables(tmp_path: Path, quality: int) -> None:
+    found = facts.examine(save(tmp_path / "a.jpg", 1, quality=quality), 10_000)
+    assert isinstance(found, Facts)
+    assert (found.jpeg_quality, found.jpeg_standard) == (quality, True)
+
+
+def test_tables_of_another_encoder_are_told(tmp_path: Path) -> None:
+    table = [5 + (i * 7) % 11 for i in range(64)]
+    found = facts.examine(save(tmp_path / "a.jpg", 1, qtables=[table, table]), 10_000)
+    assert isinstance(found, Facts)
+    assert found.jpeg_standard is False
+    assert found.jpeg_quality is not None
+    png = facts.examine(save(tmp_path / "a.png", 1), 10_000)
+    assert isinstance(png, Facts)
+    assert (png.jpeg_quality, png.jpeg_standard) == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_exif_is_seen(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    assert facts.examine(save(tmp_path / f"a.{kind}", 1, exif=exif), 10_000).exif
+    assert not facts.examine(save(tmp_path / f"b.{kind}", 1), 10_000).exif
