@@ -59,7 +59,7 @@ def open_rgb(source: Source, max_pixels: int) -> np.ndarray:
     """
     with opened(source, max_pixels) as image:
         load(image, name_of(source))
-        return _to_rgb(image, name_of(source))
+        return to_rgb(image, name_of(source))
 
 
 def probe(source: Source, max_pixels: int, decode: bool = True) -> PictureInfo:
@@ -98,7 +98,7 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
             yield image
 
 
-def load(image: ImageFile.ImageFile, name: str) -> None:
+def load(image: Image.Image, name: str) -> None:
     """Decode the pixels of an `opened` picture; raises `UnreadablePicture`."""
     try:
         image.load()
@@ -118,7 +118,7 @@ def name_of(source: Source) -> str:
     return str(getattr(source, "name", "<stream>"))
 
 
-def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def to_rgb(image: Image.Image, name: str) -> np.ndarray:
     """A loaded picture of any mode as uint8 (H, W, 3), writable."""
     if image.mode.startswith("I") or image.mode == "F":
         grey = _eight_bits(np.asarray(image), image.mode)  # (H, W)
