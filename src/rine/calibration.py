@@ -1,27 +1,30 @@
 """Calibration on validation pictures: probabilities that mean something, thresholds, a verdict of three.
 
-Never fitted on test pictures. The paper's decision is logit > 0; on new data that threshold means nothing, so a
-temperature and a bias are fitted (Platt 1999), and thresholds for 1 % and 5 % false alarms.
+Never fitted on test pictures. The paper's decision is logit > 0; on new data that threshold means nothing, so
+a temperature and a bias are fitted (Platt 1999), and thresholds for 1 % and 5 % false alarms.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 import numpy as np
 
 Verdict = Literal["real", "synthetic", "inconclusive"]
 FEWEST = 10  # validation pictures
+FPR1, FPR5 = 0.01, 0.05  # false alarm rates of the two thresholds
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probability = sigmoid(scale * logit + bias); thresholds are logits, above which a picture is called synthetic.
+    """Probability = sigmoid(scale * logit + bias); a logit above a threshold counts as an alarm.
 
-    `scale` is one over the temperature. `n` counts the validation pictures; with `n` 0 nothing was fitted, scale and bias
-    change nothing, and `reason` says why. A `reason` beside a fit says what it lacks. Plain numbers: `asdict` is JSON.
+    `scale` is one over the temperature. `n` counts the validation pictures; with `n` 0 nothing was fitted,
+    scale and bias change nothing, and `reason` says why. A `reason` beside a fit says what it lacks. Plain
+    numbers: `asdict` is JSON.
     """
 
     scale: float = 1.0
@@ -39,8 +42,9 @@ class Calibration:
 def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
     """Fit on validation labels (M,) and logits (M,); where that cannot be done, the result says why.
 
-    Maximum likelihood with Platt's smoothed targets, (n + 1) / (n + 2) for 1 and 1 / (n + 2) for 0: where the classes are
-    apart, as a detector's validation pictures mostly are, labels of 0 and 1 would drive the scale to infinity.
+    Maximum likelihood with Platt's smoothed targets, (n + 1) / (n + 2) for 1 and 1 / (n + 2) for 0: where the
+    classes are apart, as a detector's validation pictures mostly are, labels of 0 and 1 would drive the scale
+    to infinity.
     """
     labels, logits = np.asarray(labels).astype(bool), np.asarray(logits, dtype=np.float64)
     if labels.shape != logits.shape or labels.ndim != 1:
@@ -62,17 +66,31 @@ def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
     if scale <= 0:
         return Calibration(reason="on the validation pictures, real ones score higher than synthetic ones")
     real = logits[~labels]
-    thresholds = [_threshold(real, level) for level in (0.01, 0.05)]
     # a false alarm rate cannot be finer than one picture of the sample
-    coarse = [f"{level:.0%}" for level in (0.01, 0.05) if _allowed_above(len(real), level) < 0]
-    reason = (
-        f"{len(real)} real validation pictures are too few for {' and '.join(coarse)} false alarms; "
-        if coarse
-        else ""
-    )
+    coarse = [f"{level:.0%}" for level in (FPR1, FPR5) if _allowed_above(len(real), level) < 0]
+    few = f"{len(real)} real validation pictures are too few for {' and '.join(coarse)} false alarms"
     return Calibration(
-        scale, bias, *thresholds, n=n, reason=reason + "the highest of them stands in" if coarse else ""
+        scale,
+        bias,
+        threshold_fpr1=_threshold(real, FPR1),
+        threshold_fpr5=_threshold(real, FPR5),
+        n=n,
+        reason=f"{few}; the highest of them stands in" if coarse else "",
     )
+
+
+def as_dict(calibration: Calibration) -> dict[str, Any]:
+    """Plain values, to be stored as JSON; `from_dict` reads them back."""
+    return asdict(calibration)
+
+
+def from_dict(values: Mapping[str, Any]) -> Calibration:
+    """A calibration from what `as_dict` gave; raises `ValueError` for a key that is none of its own."""
+    known = [field.name for field in fields(Calibration)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"calibration: unknown key {', '.join(unknown)}; allowed: {', '.join(known)}")
+    return Calibration(**values)
 
 
 def probability(calibration: Calibration, logits: np.ndarray) -> np.ndarray:
@@ -85,8 +103,9 @@ def probability(calibration: Calibration, logits: np.ndarray) -> np.ndarray:
 def verdict(calibration: Calibration, logit: float) -> tuple[Verdict, float]:
     """`synthetic`, `real` or `inconclusive`, and the calibrated probability of being synthetic.
 
-    Synthetic: above the threshold for 1 % false alarms, and the probability agrees. Real: below that for 5 %, and the
-    probability agrees. All between is inconclusive, and so is everything where there are no thresholds.
+    Synthetic: above the threshold for 1 % false alarms, and the probability agrees. Real: below that for 5 %,
+    and the probability agrees. All between is inconclusive, and so is everything where there are no
+    thresholds.
     """
     z = min(max(calibration.scale * float(logit) + calibration.bias, -700.0), 700.0)
     p = 1 / (1 + math.exp(-z))
@@ -100,7 +119,7 @@ def verdict(calibration: Calibration, logit: float) -> tuple[Verdict, float]:
 
 
 def _platt(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
-    """Scale and bias that maximise the likelihood of smoothed targets; a convex problem with one finite solution."""
+    """Scale and bias that maximise the likelihood of smoothed targets: convex, with one finite solution."""
     from scipy.optimize import minimize
 
     n_fake = labels.sum()
@@ -119,9 +138,10 @@ def _platt(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
 
 
 def _allowed_above(n_real: int, level: float) -> int:
-    """How many of n real pictures may lie above a threshold that a fresh one passes with probability `level` at most.
+    """How many of n real pictures may lie above a threshold that a fresh one passes with probability `level`.
 
-    Less than 0 where no threshold of the sample can promise that (one order statistic, as in conformal prediction).
+    Less than 0 where no threshold of the sample can promise that (one order statistic, as in conformal
+    prediction).
     """
     return math.floor(level * (n_real + 1) + 1e-9) - 1
 

@@ -1,8 +1,9 @@
-"""Bootstrap intervals over pictures: of accuracy and average precision, by generator and of means, and of differences.
+"""Bootstrap intervals over pictures of accuracy and AP: by generator, of means, of differences.
 
-Each round draws, for each test set, as many real and as many synthetic pictures as it has, with replacement (stratified
-by class, within generator). All runs are scored on the same draws, so that two settings are compared in pairs. Test
-sets that share their real pictures share their draws too: otherwise an interval of their mean would be too narrow.
+Each round draws, for each test set, as many real and as many synthetic pictures as it has, with replacement
+(stratified by class, within generator). All runs are scored on the same draws, so that two settings are
+compared in pairs. Test sets that share their real pictures share their draws too: otherwise an interval of
+their mean would be too narrow.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from rine.scores import TestSet
 
-_SMALL = 256  # pictures; below it drawing indices is fast enough, and the Poisson short cut would need to throw away much
+_SMALL = 256  # pictures; below it drawing indices is fast enough, and the short cut below would save little
 _STEP = 2048  # rounds at once: the vectors of one step fit the processor's cache
 _BLOCK = 64  # pictures at once, for the same reason
 _MARGIN = 4.0  # standard deviations by which the Poisson counts stay below the number wanted
@@ -23,14 +24,14 @@ _MARGIN = 4.0  # standard deviations by which the Poisson counts stay below the 
 
 @dataclass(frozen=True)
 class Draws:
-    """Bootstrap draws of K runs over G test sets: `acc` and `ap` (K, G, rounds), with the generators' names."""
+    """Bootstrap draws of K runs over G test sets, the `generators`: `acc` and `ap` (K, G, rounds)."""
 
     generators: tuple[str, ...]
     acc: np.ndarray
     ap: np.ndarray
 
     def mean(self, metric: str, runs: Sequence[int], generators: Sequence[str] | None = None) -> np.ndarray:
-        """Draws (rounds,) of the mean of "acc" or "ap" over runs (seeds of one configuration) and generators."""
+        """Draws (rounds,) of the mean of "acc" or "ap" over runs (seeds, say) and generators."""
         names = self.generators if generators is None else tuple(generators)
         columns = [self.generators.index(name) for name in names]
         return getattr(self, metric)[np.ix_(list(runs), columns)].mean(axis=(0, 1))
@@ -46,7 +47,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference: `p` is the two-sided bootstrap p-value; `chance` says that the interval holds 0."""
+    """A paired difference; `p` is two-sided, by bootstrap; `chance` says that the interval holds 0."""
 
     low: float
     high: float
@@ -76,7 +77,7 @@ def interval(draws: np.ndarray, confidence: float) -> Interval:
 
 
 def difference(draws: np.ndarray, others: np.ndarray, confidence: float) -> Difference:
-    """Compare two settings by draws (rounds,) that were made on the same pictures: the first less the second."""
+    """Compare two settings by draws (rounds,) made on the same pictures with one seed: first less second."""
     apart = draws.astype(np.float64) - others
     found = interval(apart, confidence)
     tail = min(np.mean(apart <= 0), np.mean(apart >= 0))
@@ -109,10 +110,10 @@ def _generator(seed: int, label: int, source: str) -> np.random.Generator:
 
 
 def resample(n: int, rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of n pictures is drawn when n are drawn with replacement: (n, rounds), each column adds up to n.
+    """How often each of n pictures is drawn, (n, rounds): a column adds up to n draws with replacement.
 
-    Multinomial counts, made fast: Poisson counts of a little less than one each, then the few draws that are missing. A
-    multinomial is what independent Poisson counts are, given their sum.
+    Multinomial counts, made fast: Poisson counts of a little less than one each, then the few draws that are
+    missing. A multinomial is what independent Poisson counts are, given their sum.
     """
     if n < _SMALL:
         return _exact(n, rounds, rng)
@@ -149,8 +150,8 @@ def _poisson_table(rate: float) -> np.ndarray:
 def _ranking(labels: np.ndarray, logits: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pictures by falling score, cut after each score that a synthetic one has: (real rows, synthetic rows).
 
-    Real pictures between two synthetic ones stand together, since only the precision at synthetic ones counts; pictures
-    of equal score share one threshold.
+    Real pictures between two synthetic ones stand together, since only the precision at synthetic ones
+    counts; pictures of equal score share one threshold.
     """
     order = np.argsort(-logits, kind="stable")
     ranked, positive = logits[order], labels[order]
@@ -173,7 +174,7 @@ def _weighted_accuracy(correct: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _weighted_average_precision(
     ranking: list[tuple[np.ndarray, np.ndarray]], counts: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """Average precision (rounds,) of pictures that count so often, by one pass down the ranking for all rounds at once."""
+    """Average precision (rounds,) of pictures that count so often: one pass down the ranking."""
     rounds = counts.shape[1]
     found, seen, total = (np.zeros(rounds, np.float32) for _ in range(3))
     for real, fake in ranking:

@@ -1,7 +1,8 @@
-"""Metrics of scores: named and defined as in scikit-learn, whose functions make them; and a fast path for many runs.
+"""Metrics of scores, as scikit-learn names and defines them, by its functions; a fast path for many runs.
 
-A metric that cannot be had (one class, too few pictures, scores all equal, no calibration) is None with the reason;
-the rest are made. Logits are compared, not probabilities: a sigmoid in single precision makes ties near 0 and 1.
+A metric that cannot be had (one class, too few pictures, scores all equal, no calibration) is None with the
+reason; the rest are made. Logits are compared, not probabilities: a sigmoid in single precision makes ties
+near 0 and 1.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ def log_loss_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
 
 
 def average_precision_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Average precision of labels (N,) by logits (K, N): (K,). Equals scikit-learn's, ties included; both classes needed.
+    """Average precision of labels (N,) by logits (K, N): (K,). Equals scikit-learn's, ties included.
 
-    One sort of a matrix: 48 runs over 20 test sets of 8000 pictures take about a second.
+    Both classes are needed.     One sort of a matrix: 48 runs over 20 test sets of 8000 pictures take about a
+    second.
     """
     positive = labels.astype(bool)
     n = len(positive)
@@ -59,10 +61,10 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: what it is called for people, the function of (labels, logits, calibration), and what it needs.
+    """A metric: its name for people, its function of (labels, logits, calibration), and what it needs.
 
-    `needs`: "classes" both of them, "real" or "fake" pictures, "number" of at least ten pictures, "spread" of scores,
-    "calibration".
+    `needs`: "classes" both of them, "real" or "fake" pictures, "number" of at least ten pictures, "spread" of
+    scores, "calibration".
     """
 
     title: str
@@ -94,8 +96,9 @@ def metrics_table(
 ) -> pd.DataFrame:
     """Metrics of test sets (generator, family, labels, logits): by generator, family and overall.
 
-    Columns level ("generator", "family", "overall"), name, metric, value, reason, n_real, n_fake. A family's value is
-    the mean over its generators, as in the paper's tables, and so is the overall one: each generator counts the same.
+    Columns level ("generator", "family", "overall"), name, metric, value, reason, n_real, n_fake. A family's
+    value is the mean over its generators, as in the paper's tables, and so is the overall one: each generator
+    counts the same.
     """
     rows = []
     for generator, family, labels, logits in sets:
@@ -207,7 +210,7 @@ def _oracle_accuracy(labels: np.ndarray, logits: np.ndarray, _: Calibration | No
 
 
 def _ece(labels: np.ndarray, logits: np.ndarray, calibration: Calibration | None) -> float:
-    """Expected calibration error: |mean probability - share of synthetic| in bins of equal width, by their size."""
+    """Expected calibration error: |mean probability - share of synthetic| in bins of equal width."""
     p = probability(calibration or Calibration(), logits)
     bins = np.minimum((p * ECE_BINS).astype(int), ECE_BINS - 1)
     off = np.bincount(bins, weights=p - labels, minlength=ECE_BINS)
@@ -215,7 +218,7 @@ def _ece(labels: np.ndarray, logits: np.ndarray, calibration: Calibration | None
 
 
 def _nll(labels: np.ndarray, logits: np.ndarray, calibration: Calibration | None) -> float:
-    # scikit-learn's log_loss clips the probability, so that a confident mistake costs 36 at most: from logits it is exact
+    # scikit-learn's log_loss clips the probability: a confident mistake would cost 36 at most
     at = calibration or Calibration()
     return float(log_loss_of_runs(labels, (at.scale * logits + at.bias)[None])[0])
 

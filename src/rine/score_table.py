@@ -1,4 +1,4 @@
-"""The scores table: one row a run and generator, in the form in which the authors of RINE published their scores.
+"""The scores table: one row a run and generator, in the form of the scores that RINE's authors published.
 
 A CSV file in UTF-8 with these columns, in any order:
 
@@ -9,13 +9,13 @@ A CSV file in UTF-8 with these columns, in any order:
 | `n_classes`, `classes` | training classes, joined by spaces | where the training set has no classes |
 | `xi`, `q`, `d` | weight of the contrastive loss, layers, projected width P | never in a study that selects |
 | `batch_size`, `lr`, `epochs` | how it was trained | never in a study that selects |
-| `variant`, `fraction` | an ablation or `perturb:blur`; share of the training pictures | where neither applies |
+| `variant`, `fraction` | an ablation or `perturb:blur`; share of training pictures | where neither applies |
 | `val_acc`, `val_loss` | accuracy and mean loss on validation pictures | where there are none |
 | `generator`, `acc`, `ap` | test set; accuracy at 0.5 and average precision, 0 to 1 | never |
 | `seed` | of the head; the column may be missing | where unknown |
 
-The studies that select are `SELECTING`: there a row is a configuration. Elsewhere another method, one that has no xi
-or q, can be laid beside ours. `docs/scores.md` says the same to users.
+The studies that select are `SELECTING`: there a row is a configuration. Elsewhere another method, one that
+has no xi or q, can be laid beside ours. `docs/scores.md` says the same to users.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class ScoresError(ValueError):
 
 
 def read_scores(path: Path | str) -> pd.DataFrame:
-    """Read and check a scores file; text columns are strings ("" where empty), numbers are numbers (NaN where empty).
+    """Read and check a scores file: text as strings ("" where empty), numbers as numbers (NaN where empty).
 
-    Raises `ScoresError` that names line and column for a missing column, an unknown study, a cell that is no number of
-    the allowed range (NaN is none), and a second row of one run and generator.
+    Raises `ScoresError` that names line and column for a missing column, an unknown study, a cell that is no
+    number of the allowed range (NaN is none), and a second row of one run and generator.
     """
     path = Path(path)
     if not path.is_file():
@@ -83,7 +83,7 @@ def write_scores(table: pd.DataFrame, path: Path | str) -> None:
 
 
 def check_scores(cells: pd.DataFrame, origin: str = "scores") -> pd.DataFrame:
-    """Check a table of cells (strings or numbers) and give its columns their types; raises as `read_scores` does."""
+    """Check a table of cells (strings or numbers) and type its columns; raises as `read_scores` does."""
     missing = [column for column in COLUMNS if column not in cells]
     if missing:
         raise ScoresError(
@@ -140,6 +140,6 @@ def _refuse_twice(table: pd.DataFrame, key: list[str], origin: str) -> None:
     first = int(np.flatnonzero(same.to_numpy())[0])
     generator = table["generator"].iloc[at]
     raise ScoresError(
-        f"{origin}: line {at + 2}, column generator: {generator} stands at line {first + 2} already for the same run; "
-        f"allowed: one row for each of {', '.join(key)}"
+        f"{origin}: line {at + 2}, column generator: {generator} stands at line {first + 2} already "
+        f"for the same run; allowed: one row for each of {', '.join(key)}"
     )

@@ -39,7 +39,7 @@ _TEXT = {"path": str, "source": str, "category": str, "split": str, "digest": st
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Logits (K, N) of K runs on N pictures; `runs` has K rows, `images` N. Raises `ScoresError` where they disagree."""
+    """Logits (K, N) of K runs on N pictures: `runs` has K rows, `images` N; raises where they disagree."""
 
     runs: pd.DataFrame
     images: pd.DataFrame
@@ -58,8 +58,8 @@ class ImageScores:
         if len(bad):
             run, image = bad[0]
             raise ScoresError(
-                f"logits: row {run}, column {image} ({self.images['path'].iloc[image]}) is {self.logits[run, image]} "
-                f"(and {len(bad) - 1} more); allowed: finite numbers"
+                f"logits: row {run}, column {image} ({self.images['path'].iloc[image]}): "
+                f"{self.logits[run, image]} (and {len(bad) - 1} more); allowed: finite numbers"
             )
         _refuse_images(self.images)
 
@@ -99,7 +99,7 @@ class ImageScores:
 
 @dataclass(frozen=True)
 class TestSet:
-    """A generator's test pictures: `rows` (n,) of the table of pictures, their `labels` (n,), where they come from."""
+    """A generator's test pictures: `rows` (n,) of the table of pictures, `labels` (n,), their two sources."""
 
     __test__ = False  # no test case, whatever pytest makes of the name
 
@@ -114,31 +114,32 @@ class TestSet:
 def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]:
     """The test sets (columns generator, family, real, fake) that have pictures here, in the table's order.
 
-    Raises `ScoresError` for one whose pictures are all of one class, and for a picture that counts twice in one.
+    Raises `ScoresError` for one whose pictures are all of one class, and for a picture that counts twice in
+    one.
     """
     test = (images["split"] == "test").to_numpy()
     label, source = images["label"].to_numpy(), images["source"].to_numpy()
     found = []
-    for line, row in enumerate(test_sets.itertuples(index=False), start=2):
-        real, fake = (source == row.real) & (label == 0) & test, (source == row.fake) & (label == 1) & test
+    columns = [test_sets[column].astype(str) for column in ("generator", "family", "real", "fake")]
+    for line, (generator, family, of_real, of_fake) in enumerate(zip(*columns, strict=True), start=2):
+        real, fake = (source == of_real) & (label == 0) & test, (source == of_fake) & (label == 1) & test
         if not real.any() and not fake.any():
             continue
         if not (real.any() and fake.any()):
-            lacks, column, name = (
-                ("real", "real", row.real) if fake.any() else ("synthetic", "fake", row.fake)
-            )
+            lacks, column, name = ("real", "real", of_real) if fake.any() else ("synthetic", "fake", of_fake)
             raise ScoresError(
-                f"test sets: line {line}, column {column}: generator {row.generator} has no {lacks} picture of source "
-                f"{name!r}; needed: pictures of both classes"
+                f"test sets: line {line}, column {column}: generator {generator} has no {lacks} picture "
+                f"of source {name!r}; needed: pictures of both classes"
             )
         rows = np.flatnonzero(real | fake)
         twice = images.iloc[rows].duplicated(["source", "label", "path"])
         if twice.any():
+            at = rows[np.flatnonzero(twice)[0]]
             raise ScoresError(
-                f"images: row {rows[np.flatnonzero(twice)[0]]}, column path: {images['path'].iloc[rows][twice].iloc[0]} "
-                f"counts twice for generator {row.generator}; allowed: one row a picture (mean over its views first)"
+                f"images: row {at}, column path: {images['path'].iloc[at]} counts twice for {generator}; "
+                "allowed: one row a picture (the mean over its views)"
             )
-        found.append(TestSet(row.generator, row.family, row.real, row.fake, rows, label[rows].astype(bool)))
+        found.append(TestSet(generator, family, of_real, of_fake, rows, label[rows].astype(bool)))
     return found
 
 
@@ -146,12 +147,12 @@ test_sets_of.__test__ = False  # type: ignore[attr-defined]
 
 
 def summarise(scores: ImageScores, test_sets: pd.DataFrame) -> pd.DataFrame:
-    """The scores table: accuracy at 0.5 and average precision of every run on every test set that has pictures.
+    """The scores table: accuracy at 0.5 and average precision of every run on each test set with pictures.
 
     `test_sets` has the columns generator, family, real, fake; raises as `test_sets_of`.
     """
     runs = _with_validation(scores)
-    parts = []
+    parts: list[pd.DataFrame] = []
     for test_set in test_sets_of(scores.images, test_sets):
         logits = scores.logits[:, test_set.rows]  # (K, n)
         parts.append(
@@ -176,7 +177,7 @@ def validation(scores: ImageScores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _with_validation(scores: ImageScores) -> pd.DataFrame:
-    """The runs with `val_acc` and `val_loss` (mean BCE, no contrastive term); empty where there is no such picture."""
+    """The runs with `val_acc` and `val_loss` (mean BCE, no contrastive term); empty without pictures."""
     labels, logits = validation(scores)
     runs = scores.runs.drop(columns=list(VALIDATION), errors="ignore")
     runs = runs.assign(val_acc=np.nan, val_loss=np.nan)
@@ -190,7 +191,7 @@ def _with_validation(scores: ImageScores) -> pd.DataFrame:
 
 
 def _refuse_images(images: pd.DataFrame) -> None:
-    """Raise for a label that is neither 0 nor 1, a split that is none, and a picture that stands there twice."""
+    """Raise for a label that is not 0 or 1, a split that is none, and a picture that stands there twice."""
     for column, allowed in (("label", (0, 1)), ("split", ("train", "val", "test"))):
         bad = ~images[column].isin(allowed).to_numpy()
         if bad.any():
@@ -203,6 +204,6 @@ def _refuse_images(images: pd.DataFrame) -> None:
     if twice.any():
         at = int(np.flatnonzero(twice)[0])
         raise ScoresError(
-            f"images: row {at}, column path: {images['path'].iloc[at]} stands there twice; allowed: one row for each of "
-            f"{', '.join(key)}"
+            f"images: row {at}, column path: {images['path'].iloc[at]} stands there twice; "
+            f"allowed: one row for each of {', '.join(key)}"
         )

@@ -1,54 +1,28 @@
-"""Rules that choose a configuration, side by side, each with what it scores on pictures that had no part in the choice.
+"""Rules that choose a configuration, side by side, and what each scores.
 
-The paper reports the best of 48 configurations by their scores on the very test sets (`paper`). What the chosen one will
-score on a generator that nobody has seen is another number: `leave_one_generator_out` and `family_out` estimate it, by
-choosing on some generators and scoring on the others. Works on a scores table alone; only `ensemble` needs logits.
+The paper reports the best of 48 configurations by their scores on the very test sets (`paper`). What the
+chosen one will score on a generator that nobody has seen is another number: `leave_one_generator_out` and
+`family_out` estimate it, by choosing on some generators and scoring on the others. Works on a scores table
+alone; only `ensemble` needs logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from rine.generators import FAMILY
-from rine.metrics import accuracy_of_runs, average_precision_of_runs
-from rine.score_table import ScoresError
-from rine.scores import ImageScores, test_sets_of
-
-CONFIGURATION = ("xi", "q", "d", "epochs")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Scores of C configurations on G generators, means over seeds: `acc` and `ap` (C, G), `val_loss` (C,).
-
-    `configurations` has C rows of xi, q, d, epochs. `ensemble` is accuracy and AP (2, G) of the mean logit, where there
-    are logits.
-    """
-
-    configurations: pd.DataFrame
-    generators: tuple[str, ...]
-    families: tuple[str, ...]
-    acc: np.ndarray
-    ap: np.ndarray
-    val_loss: np.ndarray
-    ensemble: np.ndarray | None = None
-
-    @property
-    def score(self) -> np.ndarray:
-        """What the paper ranks by, for each configuration and generator: accuracy + AP, (C, G)."""
-        return self.acc + self.ap
+from rine.score_grid import Grid, grid_of
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rule gives: accuracy and AP by generator (G,), the configuration behind each (G,), -1 where it is none.
+    """What a rule gives: accuracy and AP by generator (G,); `used`, the configuration behind each (-1: none).
 
-    `model` is the configuration that the rule would have one train and use, None where it names none. Where the rule
-    cannot be applied `acc` and `ap` are NaN and `reason` says why.
+    `model` is the configuration that the rule would have one train and use, None where it names none. Where
+    the rule cannot be applied `acc` and `ap` are NaN and `reason` says why.
     """
 
     acc: np.ndarray
@@ -56,70 +30,6 @@ class Outcome:
     used: np.ndarray
     model: int | None
     reason: str = ""
-
-
-def grid_of(
-    scores: pd.DataFrame,
-    families: Mapping[str, str] | None = None,
-    images: ImageScores | None = None,
-    test_sets: pd.DataFrame | None = None,
-) -> Grid:
-    """Lay out the scores of one study, encoder and setting; `images` and `test_sets` add the ensemble.
-
-    `families`: generator -> family, for generators that are not the paper's. Raises `ScoresError` where the table holds
-    several settings, or where a configuration lacks a generator that another has.
-    """
-    for column in ("study", "training_set", "backbone", "classes", "variant", "fraction"):
-        values = scores[column].fillna("").unique()
-        if len(values) != 1:
-            raise ScoresError(
-                f"column {column}: {list(values)}; a selection is among runs that share it, and needs some"
-            )
-    keys = list(CONFIGURATION)
-    generators = tuple(scores["generator"].drop_duplicates())
-    configurations = scores[keys].drop_duplicates().sort_values(keys).reset_index(drop=True)
-    mean = scores.groupby([*keys, "generator"])[["acc", "ap"]].mean()
-    wanted = pd.MultiIndex.from_tuples(
-        [(*row, g) for row in configurations.itertuples(index=False, name=None) for g in generators]
-    )
-    lacking = wanted.difference(mean.index)
-    if len(lacking):
-        *values, generator = lacking[0]
-        named = ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
-        raise ScoresError(
-            f"column generator: no row of {generator} for {named}; needed: one for each configuration"
-        )
-    laid = mean.loc[wanted].to_numpy().reshape(len(configurations), len(generators), 2)
-    # a missing loss stays missing: the mean over seeds must not hide it
-    loss = scores.groupby(keys)["val_loss"].agg(lambda values: values.mean(skipna=False)).to_numpy()
-    known = {**FAMILY, **(families or {})}
-    return Grid(
-        configurations,
-        generators,
-        tuple(known.get(name, "own") for name in generators),
-        laid[..., 0],
-        laid[..., 1],
-        loss,
-        None if images is None or test_sets is None else _ensemble(images, test_sets, generators),
-    )
-
-
-def _ensemble(images: ImageScores, test_sets: pd.DataFrame, generators: Sequence[str]) -> np.ndarray:
-    """Accuracy and AP (2, G) of the mean logit over configurations, means over seeds."""
-    seeds = images.runs["seed"] if "seed" in images.runs else pd.Series(0, images.runs.index)
-    groups = [
-        images.logits[rows].mean(axis=0) for rows in seeds.groupby(seeds, dropna=False).indices.values()
-    ]
-    logits = np.stack(groups)  # (seeds, N)
-    found = {s.generator: s for s in test_sets_of(images.images, test_sets)}
-    scores = [
-        (
-            accuracy_of_runs(found[name].labels, logits[:, found[name].rows]).mean(),
-            average_precision_of_runs(found[name].labels, logits[:, found[name].rows]).mean(),
-        )
-        for name in generators
-    ]
-    return np.array(scores).T
 
 
 def _best(score: np.ndarray) -> int:
@@ -147,7 +57,7 @@ def paper(grid: Grid) -> Outcome:
 
 
 def leave_one_generator_out(grid: Grid) -> Outcome:
-    """For each generator, the configuration that is best on all the others. The model: the one that wins most often."""
+    """For each generator the configuration that is best on all others. The model: the most frequent one."""
     n = len(grid.generators)
     if n < 2:
         return _none(grid, f"{n} generator; leaving one out needs two")
@@ -160,7 +70,7 @@ def leave_one_generator_out(grid: Grid) -> Outcome:
 
 
 def family_out(grid: Grid) -> Outcome:
-    """Chosen on the GANs and scored on the rest, and the other way round. The model: the one chosen on the GANs."""
+    """Chosen on GANs, scored on the rest, and the other way round. The model: the one chosen on GANs."""
     gan = np.array([family == "gan" for family in grid.families])
     if gan.all() or not gan.any():
         which = "all" if gan.all() else "none"
@@ -208,10 +118,10 @@ CHOOSING = ("paper", "leave_one_generator_out", "family_out", "validation")  # t
 
 
 def choose(grid: Grid, rule: str, top: int = 1) -> list[dict[str, float | int]]:
-    """The configuration that the rule would have one train (xi, q, proj_dim, epochs), then the next best, `top` in all.
+    """The configuration that the rule would have one train, then the next best, `top` in all.
 
-    The next best follow by validation loss under `validation`, else by accuracy + AP. Raises `ValueError` for a rule that
-    names no model (`mean`, `ensemble`) or cannot be applied here.
+    The next best follow by validation loss under `validation`, else by accuracy + AP. Raises `ValueError` for
+    a rule that names no model (`mean`, `ensemble`) or cannot be applied here.
     """
     if rule not in CHOOSING:
         raise ValueError(
@@ -236,9 +146,10 @@ def _plain(grid: Grid, c: int) -> dict[str, float | int]:
 
 
 def rules_table(grid: Grid) -> pd.DataFrame:
-    """All rules side by side: rule, xi, q, proj_dim, epochs of the model, acc, ap, and how far below the paper's rule.
+    """All rules side by side: rule, xi, q, proj_dim, epochs of the model, acc, ap, gap to the paper's rule.
 
-    `gap_acc` and `gap_ap` are the paper's figure less this rule's; `folds` counts the configurations that were used.
+    `gap_acc` and `gap_ap` are the paper's figure less this rule's; `folds` counts the configurations that
+    were used.
     """
     outcomes = {name: rule(grid) for name, rule in RULES.items()}
     top = outcomes["paper"]
@@ -256,7 +167,7 @@ def rules_table(grid: Grid) -> pd.DataFrame:
 
 
 def generators_table(grid: Grid) -> pd.DataFrame:
-    """What each rule scores by generator: rule, generator, family, acc, ap, and the configuration that was used."""
+    """What each rule scores by generator: rule, generator, family, acc, ap, and the configuration used."""
     rows = []
     for name, rule in RULES.items():
         outcome = rule(grid)
@@ -272,3 +183,26 @@ def generators_table(grid: Grid) -> pd.DataFrame:
                 )
             )
     return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
+
+
+# settings of the published grid, by number of classes
+CLASSES = {1: "one_class", 2: "two_class", 4: "four_class"}
+
+
+def rules_of(scores: pd.DataFrame) -> pd.DataFrame:
+    """`rules_table` of each setting and encoder in a scores table, with the columns `setting` and `encoder`.
+
+    Settings are named by their number of classes, LDM by its training set. Raises `ValueError` where there is
+    nothing to select from.
+    """
+    scores = scores[scores["study"].isin(["grid", "ldm"])]
+    if scores.empty:
+        raise ValueError("no run of study grid or ldm: there is nothing to select from")
+    keys = ["study", "training_set", "backbone", "classes"]
+    parts = []
+    for values in scores[keys].drop_duplicates().to_numpy(dtype=str):
+        study, training_set, backbone, classes = map(str, values)
+        part = scores[(scores[keys] == values).all(axis=1)]
+        setting = CLASSES.get(len(classes.split()), classes) if study == "grid" else training_set
+        parts.append(rules_table(grid_of(part)).assign(setting=setting, encoder=backbone))
+    return pd.concat(parts, ignore_index=True)

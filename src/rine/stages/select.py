@@ -7,152 +7,158 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
+from rine.params import Params
+from rine.publish import write_metrics
+from rine.score_grid import Grid, grid_of
 from rine.scores import ImageScores, read_scores
-from rine.selection import Grid, choose, generators_table, grid_of, rules_table
+from rine.selection import CHOOSING, choose, generators_table, rules_of, rules_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-CLASSES = {
-    1: "one_class",
-    2: "two_class",
-    4: "four_class",
-}  # settings of the published grid, by number of classes
+
+def select(params: Params, artifacts: Path, metrics: Path) -> str:
+    """Choose a configuration for each setting, and for LDM, among the runs of the encoder in force.
+
+    Writes artifacts/select/: `choices/<setting>.json` (xi, q, proj_dim, epochs, and `top`, a list of the best
+    few), `rules.csv` (all rules side by side), `generators.csv` (the same by generator), `encoders.csv`
+    (whether another encoder would have won), and metrics/select.json. What has no scores is left out, and the
+    last line says so.
+    """
+    folders = {
+        (encoder, setting): artifacts / "grid" / f"{encoder}-{setting}"
+        for setting in params.settings
+        for encoder in params.encoders
+    } | {(params.encoder, "ldm"): artifacts / "ldm"}
+    test_sets = pd.read_csv(artifacts / "index" / "test_sets.csv")
+    grids = read_grids(folders, test_sets)
+    return write_choices(
+        grids,
+        params.select.rule,
+        params.encoder,
+        params.select.top,
+        artifacts / "select",
+        metrics / "select.json",
+    )
 
 
-def select(
-    folders: Mapping[tuple[str, str], Path],
-    rules: Mapping[str, str],
+def read_grids(
+    folders: Mapping[tuple[str, str], Path], test_sets: pd.DataFrame
+) -> dict[tuple[str, str], Grid]:
+    """The grid of each scores folder, (encoder, setting) -> grid; those that have no scores are left out."""
+    families = dict(zip(test_sets["generator"], test_sets["family"], strict=True))
+    grids = {}
+    for key, folder in folders.items():
+        scores = read_scores(folder / "scores.csv") if (folder / "scores.csv").is_file() else pd.DataFrame()
+        if len(scores):
+            grids[key] = grid_of(scores, families, ImageScores.read(folder), test_sets)
+    return grids
+
+
+def write_choices(
+    grids: Mapping[tuple[str, str], Grid],
+    rule: str,
     encoder: str,
     top: int,
-    test_sets: pd.DataFrame,
     out: Path,
     metrics: Path,
 ) -> str:
-    """Choose for each setting among the runs of `encoder`; write the choices, and all rules side by side.
+    """Choose among the runs of `encoder` and write all that `select` writes.
 
-    `folders`: (encoder, setting) -> scores folder; `rules`: setting -> rule. Writes `out/choices/<setting>.json` (xi, q,
-    proj_dim, epochs, and `top`, a list of the best so many), `out/rules.csv`, `out/generators.csv` and the metrics file.
-    A setting that has no scores of `encoder` is left out, and the line that is returned says so.
+    Where the rule cannot be applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and the
+    line says so.
     """
-    grids = {key: _read(folder, test_sets) for key, folder in folders.items()}
-    by_key = {key: grid for key, grid in grids.items() if grid is not None}
+    mine = {setting: grid for (by, setting), grid in grids.items() if by == encoder}
     (out / "choices").mkdir(parents=True, exist_ok=True)
+    tables = {setting: rules_table(grid) for setting, grid in mine.items()}
+    generators = {setting: generators_table(grid) for setting, grid in mine.items()}
     said = []
-    for setting in dict.fromkeys(setting for _, setting in folders):
-        grid = by_key.get((encoder, setting))
-        if grid is None:
-            said.append(f"{setting}: no test set has pictures")
-            continue
-        best = choose(grid, rules[setting], top)
-        choice = {**best[0], "rule": rules[setting], "encoder": encoder, "top": best}
+    for setting, grid in mine.items():
+        worth = {rule: (acc, ap, reason) for rule, acc, ap, reason in _columns(tables[setting])}
+        applied = rule if rule not in CHOOSING or np.isfinite(worth[rule][0]) else "paper"
+        best = choose(grid, applied, top)
+        acc, ap, _ = worth[applied]
+        choice = {**best[0], "rule": applied, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
         (out / "choices" / f"{setting}.json").write_text(json.dumps(choice, indent=2) + "\n")
-        said.append(
-            f"{setting} xi {best[0]['xi']:g}, q {best[0]['q']}, P {best[0]['proj_dim']}"
-            + _other(by_key, encoder, setting)
+        instead = "" if applied == rule else f" (by the rule paper: {worth[rule][2]})"
+        said.append(f"{setting} xi {best[0]['xi']:g}, q {best[0]['q']}, P {best[0]['proj_dim']}{instead}")
+    encoders = encoders_table(grids, encoder)
+    _write(tables, encoder, out / "rules.csv")
+    _write(generators, encoder, out / "generators.csv")
+    encoders.to_csv(out / "encoders.csv", index=False, float_format="%.6g", lineterminator="\n")
+    write_metrics({setting: _headline(table) for setting, table in tables.items()}, metrics)
+    better = encoders[encoders["wins"] & ~encoders["in_force"]]
+    said += [f"{by} would have won {of}" for by, of in better[["encoder", "setting"]].to_numpy(dtype=str)]
+    return "; ".join(said) or "no scores to select from"
+
+
+def encoders_table(grids: Mapping[tuple[str, str], Grid], encoder: str) -> pd.DataFrame:
+    """The paper's rule by encoder: its choice, acc, ap, whether it is `in_force`, whether it `wins`."""
+    rows = []
+    for (by, setting), grid in grids.items():
+        row = rules_table(grid).set_index("rule").loc["paper"]
+        rows.append(
+            {"setting": setting, "encoder": by, "in_force": by == encoder, **row.drop(["folds", "reason"])}
         )
-    _write(by_key, out, metrics, encoder)
-    return "; ".join(said)
+    columns = ["setting", "encoder", "in_force", "xi", "q", "proj_dim", "epochs", "acc", "ap"]
+    table = pd.DataFrame(rows, columns=columns)
+    score = table["acc"] + table["ap"]
+    return table.assign(wins=score == score.groupby(table["setting"]).transform("max"))
 
 
 def select_published(scores_file: Path | str) -> Table:
-    """All rules side by side on a scores file of the published form, for each study, encoder and class setting."""
+    """All rules side by side on a scores file, for each encoder and setting: a table to print."""
     from rich.table import Table
 
     shown = Table(
-        title=f"Selection on {scores_file} (accuracy and AP in %, gap to the paper's rule in points)"
+        title=f"Selection on {Path(scores_file).name}",
+        caption="Means over the test sets in %; gap: what the paper's rule reports beyond, in points",
     )
-    for column in (
-        "setting",
-        "encoder",
-        "rule",
-        "xi",
-        "q",
-        "P",
-        "epochs",
-        "acc",
-        "AP",
-        "gap acc",
-        "gap AP",
-        "note",
-    ):
-        shown.add_column(
-            column, justify="left" if column in ("setting", "encoder", "rule", "note") else "right"
-        )
-    for row in published_rules(scores_file).itertuples(index=False):
-        numbers = [100 * value for value in (row.acc, row.ap, row.gap_acc, row.gap_ap)]
-        model = [row.xi, row.q, row.proj_dim, row.epochs]
+    for name in ("setting", "encoder", "rule"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("xi", "q", "P", "epochs", "acc", "AP", "gap acc", "gap AP"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    rules = rules_of(read_scores(scores_file))
+    notes = [reason for reason in dict.fromkeys(rules["reason"]) if reason]
+    for row in rules.to_dict("records"):
+        model = [row[name] for name in ("xi", "q", "proj_dim", "epochs")]
+        values = [row[name] for name in ("acc", "ap", "gap_acc", "gap_ap")]
+        note = f" ({notes.index(row['reason']) + 1})" if row["reason"] else ""
         shown.add_row(
-            row.setting,
-            row.encoder,
-            row.rule,
+            str(row["setting"]),
+            str(row["encoder"]),
+            str(row["rule"]) + note,
             *("" if pd.isna(value) else f"{value:g}" for value in model),
-            *("" if pd.isna(value) else f"{value:.1f}" for value in numbers),
-            row.reason,
-            end_section=row.rule == "ensemble",
+            *("" if pd.isna(value) else f"{round(100 * value, 1) + 0.0:.1f}" for value in values),
+            end_section=row["rule"] == "ensemble",
         )
+    shown.caption = "\n".join(
+        [str(shown.caption), *(f"({n}) {note}" for n, note in enumerate(notes, start=1))]
+    )
     return shown
 
 
-def published_rules(scores_file: Path | str) -> pd.DataFrame:
-    """`rules_table` of each setting and encoder of a scores file; the settings are named by their number of classes."""
-    scores = read_scores(scores_file)
-    scores = scores[scores["study"].isin(["grid", "ldm"])]
-    if scores.empty:
-        raise ValueError(f"{scores_file} has no run of study grid or ldm: there is nothing to select from")
-    parts = []
-    keys = ["study", "training_set", "backbone", "classes"]
-    for (study, training_set, backbone, classes), part in scores.groupby(keys, sort=False):
-        setting = CLASSES.get(len(classes.split()), classes) if study == "grid" else training_set
-        parts.append(rules_table(grid_of(part)).assign(setting=setting, encoder=backbone))
-    return pd.concat(parts, ignore_index=True)
+def _columns(table: pd.DataFrame) -> list[tuple[str, float, float, str]]:
+    """(rule, acc, ap, reason) of each rule."""
+    names = ("rule", "acc", "ap", "reason")
+    return list(zip(*(table[name].tolist() for name in names), strict=True))
 
 
-def _read(folder: Path, test_sets: pd.DataFrame) -> Grid | None:
-    """The grid of a scores folder; None where no test set has a picture."""
-    scores = read_scores(folder / "scores.csv")
-    if scores.empty:
-        return None
-    families = dict(zip(test_sets["generator"], test_sets["family"], strict=True))
-    return grid_of(scores, families, ImageScores.read(folder), test_sets)
+def _headline(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """rule -> acc and ap, of the rules that could be applied."""
+    had = [(rule, acc, ap) for rule, acc, ap, _ in _columns(table) if np.isfinite(acc)]
+    return {rule: {"acc": round(acc, 6), "ap": round(ap, 6)} for rule, acc, ap in had}
 
 
-def _other(grids: Mapping[tuple[str, str], Grid], encoder: str, setting: str) -> str:
-    """A word on it where another encoder's best would have won."""
-    best = {name: grid.score.mean(axis=1).max() for (name, of), grid in grids.items() if of == setting}
-    winner = max(best, key=lambda name: best[name])
-    return (
-        ""
-        if best[winner] <= best[encoder]
-        else f" ({winner} would have scored {(best[winner] - best[encoder]) / 2:.3f} more)"
+def _write(tables: Mapping[str, pd.DataFrame], encoder: str, path: Path) -> None:
+    """Write the settings' tables below each other, `setting` and `encoder` first."""
+    parts = [table.assign(setting=setting, encoder=encoder) for setting, table in tables.items()]
+    table = (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["setting", "encoder", "rule"])
     )
-
-
-def _write(grids: Mapping[tuple[str, str], Grid], out: Path, metrics: Path, encoder: str) -> None:
-    """Write the tables of all encoders, and the headline of the one in force."""
-    tables = {key: rules_table(grid) for key, grid in grids.items()}
-    for name, parts in (
-        ("rules.csv", tables),
-        ("generators.csv", {key: generators_table(grid) for key, grid in grids.items()}),
-    ):
-        named = [part.assign(setting=setting, encoder=by) for (by, setting), part in parts.items()]
-        table = (
-            pd.concat(named, ignore_index=True)
-            if named
-            else pd.DataFrame(columns=["setting", "encoder", "rule"])
-        )
-        first = ["setting", "encoder"]
-        table = table[[*first, *(column for column in table if column not in first)]]
-        table.to_csv(out / name, index=False, float_format="%.6g", lineterminator="\n")
-    values = {
-        setting: {
-            row.rule: {"acc": round(row.acc, 6), "ap": round(row.ap, 6)}
-            for row in table.dropna(subset="acc").itertuples()
-        }
-        for (by, setting), table in tables.items()
-        if by == encoder
-    }
-    metrics.parent.mkdir(parents=True, exist_ok=True)
-    metrics.write_text(json.dumps(values, indent=2) + "\n")
+    first = ["setting", "encoder"]
+    table = table[[*first, *(column for column in table if column not in first)]]
+    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
