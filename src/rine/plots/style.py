@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -44,13 +44,14 @@ HATCHES = ("", "///", "...", "", "\\\\\\", "xxx")
 EDGE = "#222222"
 
 Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
-def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Draw in the house style whatever the user's own matplotlibrc says."""
 
     @functools.wraps(draw)
-    def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+    def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
@@ -112,9 +113,9 @@ def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title or None)
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG whose bytes depend on nothing but what is drawn."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(path, metadata={"Software": None})
-    return path
+@styled
+def png(figure: Figure) -> bytes:
+    """A PNG whose bytes depend on nothing but what is drawn."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

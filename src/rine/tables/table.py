@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 MISSING = "–"
 CHANCE = "≈"  # marks a difference that could be chance
+CHANCE_NOTE = f"{CHANCE} the difference could be chance: its paired bootstrap interval holds 0."
 WARNING = "⚠"
 
 

@@ -1,0 +1,1 @@
+"""The report: every table and figure that the scores at hand allow, as a page, as Markdown and for DVC."""

@@ -1,0 +1,190 @@
+"""Sections on what the chosen models score: headline, generators, metrics, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from rine.generators import FAMILY_TITLE, title
+from rine.metrics import METRICS as ALL_METRICS
+from rine.metrics import metrics_table
+from rine.plots import curves, grid, studies
+from rine.report.section import Figure, Section
+from rine.report.labels import LDM
+from rine.report.reading import RULE_COLUMNS
+from rine.report.study import Study
+from rine.scores import ImageScores, test_sets_of
+from rine.tables.estimates import METRICS, Intervals, by_generator
+from rine.tables.generators import METRIC_TITLE, generator_table
+from rine.tables.headline import (
+    RULES,
+    across_table,
+    headline_table,
+    means_table,
+    pairs_table,
+    rule_name,
+    rules_table,
+)
+from rine.tables.table import Row, Table, percent, text
+
+
+def headline(study: Study) -> Section:
+    """The nested estimates with the paper's figure beside them, and every rule."""
+    rules, known = study.rules, study.published_rules
+    if rules.empty:
+        return Section("headline", "Headline", ["No configuration has been chosen yet."])
+    tables = [headline_table(rules, known), rules_table("rules", "Selection rules side by side (%)", rules)]
+    if len(known) and not known[[*RULE_COLUMNS]].equals(rules[[*RULE_COLUMNS]]):
+        tables.append(rules_table("rules_published", "The same rules on the published scores (%)", known))
+    data = rules.assign(panel=rules["setting"], series="", rule=rules["rule"].map(rule_name))
+    figure = Figure(
+        "rules", "What each selection rule reports", "One row a rule, one marker a setting.",
+        lambda: studies.rules(rules.dropna(subset="acc"), list(RULES)), data[["panel", "series", "rule", *METRICS]],
+    )  # fmt: skip
+    return Section("headline", "Headline", tables=tables, figures=[figure])
+
+
+def generators(study: Study, ours: pd.DataFrame, known: pd.DataFrame, found: Intervals) -> Section:
+    """The main tables: models trained on ProGAN, by generator."""
+    mine = ours[ours["setting"] != LDM]
+    if mine.empty:
+        return Section("generators", "Generators", ["No model has been scored on the test sets yet."])
+    section = _generator_section(study, "generators", "Generators", mine, known, found)
+    settings = list(dict.fromkeys(mine["setting"]))
+    extra = [means_table(mine, found, settings)]
+    if len(found.draws) > 1:
+        extra.append(pairs_table(found, [name for name in settings if name in found.draws]))
+    return Section("generators", section.title, tables=[*extra, *section.tables], figures=section.figures)
+
+
+def latent_diffusion(
+    study: Study, ours: pd.DataFrame, everywhere: pd.DataFrame, known: pd.DataFrame, found: Intervals
+) -> Section:
+    """The model trained on latent diffusion, on Synthbuster; and every model on both studies' test sets."""
+    name, mine = "Latent diffusion, on Synthbuster", ours[ours["setting"] == LDM]
+    if mine.empty:
+        return Section("ldm", name, ["No model has been trained on latent diffusion yet."])
+    section = _generator_section(study, "ldm", name, mine, known, found)
+    extra = [means_table(mine, found, [LDM])]
+    synthbuster = pd.Series([study.at_home(LDM, generator) for generator in everywhere["generator"]], everywhere.index)
+    if len(everywhere) > len(ours):
+        extra.append(across_table(everywhere, [("ForenSynths and diffusion", ~synthbuster), ("Synthbuster", synthbuster)]))
+    tables = [replace(extra[0], key="means_ldm"), *extra[1:], *section.tables]
+    return Section("ldm", name, tables=tables, figures=section.figures)
+
+
+def _generator_section(
+    study: Study, key: str, heading: str, mine: pd.DataFrame, known: pd.DataFrame, found: Intervals
+) -> Section:
+    tricks = shortcut_warnings(study)
+    tables = [
+        generator_table(
+            f"{key}_{metric}", f"{METRIC_TITLE[metric]} by generator (%)", metric, mine, known, found, study.family, tricks,
+            study.rules, study.published_rules,
+        )  # fmt: skip
+        for metric in METRICS
+    ]
+    data = beside(mine, known)
+    figure = Figure(
+        key, "Ours and published by generator", "One row a generator, a diamond for ours, a circle for the published figure.",
+        lambda: grid.beside(data), data.rename(columns={"setting": "panel", "metric": "series"}),
+    )  # fmt: skip
+    return Section(key, heading, tables=tables, figures=[figure])
+
+
+def beside(ours: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Rows of setting, generator (label), metric, ours, published."""
+    mine, theirs = by_generator(ours), by_generator(known)
+    rows = [
+        (setting, title(generator), metric, value[metric], theirs[metric].get((setting, generator), np.nan))
+        for (setting, generator), value in mine.iterrows()  # type: ignore[misc, has-type]
+        for metric in METRICS
+    ]
+    return pd.DataFrame(rows, columns=["setting", "generator", "metric", "ours", "published"])
+
+
+def shortcut_warnings(study: Study) -> dict[str, str]:
+    """Generator -> what its files give away without a pixel, where that is much."""
+    found = study.findings
+    if found.empty:
+        return {}
+    loud = found[(found["severity"] == "warning") & found["set"].isin(study.scores["generator"].unique())]
+    return dict(zip(loud["set"], loud["finding"], strict=True))
+
+
+def metrics(study: Study) -> Section:
+    """Every metric, overall and by family, of the first seed's model."""
+    if not study.models or study.test_sets.empty:
+        return Section("metrics", "More metrics")
+    tables = {name: _metrics_of(study, name, scores) for name, scores in study.models.items()}
+    overall = {name: table[table["level"] == "overall"].set_index("metric")["value"] for name, table in tables.items()}
+    rows = [
+        Row([text(metric.title), *(percent(values.get(name)) for values in overall.values())])
+        for name, metric in ALL_METRICS.items()
+        if name not in {"nll", "calibrated_nll"}
+    ]
+    notes = ["Means over generators, in per cent; the first seed's model; calibrated on validation pictures only."]
+    table = Table("metrics", "Means over generators of every metric (%)", ["Metric", *overall], rows, notes=notes)
+    return Section("metrics", "More metrics", tables=[table, _family_table(tables)])
+
+
+def _metrics_of(study: Study, setting: str, scores: ImageScores) -> pd.DataFrame:
+    """Metrics of a setting's first seed on the test sets of its study."""
+    sets = test_sets_of(scores.images, study.home_sets(setting))
+    return metrics_table(
+        [(each.generator, each.family, each.labels, scores.logits[0, each.rows]) for each in sets],
+        study.calibrations.get(setting),
+    )
+
+
+def _family_table(tables: dict[str, pd.DataFrame]) -> Table:
+    """Accuracy, AP and AUC by family and setting."""
+    shown = {"accuracy": "Acc.", "average_precision": "AP", "roc_auc": "AUC", "tpr_at_fpr5": "TPR5"}
+    families = list(
+        dict.fromkeys(name for table in tables.values() for name in table.loc[table["level"] == "family", "name"])
+    )
+    rows = []
+    for family in families:
+        cells = [text(FAMILY_TITLE.get(family, family))]
+        for table in tables.values():
+            mine = table[(table["level"] == "family") & (table["name"] == family)].set_index("metric")["value"]
+            cells += [percent(mine.get(metric)) for metric in shown]
+        rows.append(Row(cells))
+    groups = [("", 1), *((name, len(shown)) for name in tables)]
+    notes = ["TPR5: synthetic pictures found at 5 % false alarms."]
+    columns = ["Family", *list(shown.values()) * len(tables)]
+    return Table("families", "By family of generators (%)", columns, rows, groups, notes)
+
+
+def curve_section(study: Study) -> Section:
+    """ROC and precision-recall curves by family."""
+    if not study.models or study.test_sets.empty:
+        return Section("curves", "Curves")
+    figures = []
+    for kind, name in (("roc", "ROC curves by family"), ("pr", "Precision-recall curves by family")):
+        points = pd.DataFrame(_points(study, kind), columns=["setting", "family", "x", "y"])
+        if len(points):
+            figures.append(_curve_figure(kind, name, points))
+    return Section("curves", "Curves", figures=figures)
+
+
+def _curve_figure(kind: str, name: str, points: pd.DataFrame) -> Figure:
+    data = points.rename(columns={"setting": "panel", "family": "series"})
+    says = "One line a family of generators, one panel a setting; the pictures of a family's generators taken together."
+    return Figure(kind, name, says, lambda: curves.curves(points, kind), data)
+
+
+def _points(study: Study, kind: str) -> Iterator[tuple[str, str, float, float]]:
+    for setting, scores in study.models.items():
+        logits = scores.logits[0]  # the first seed's model
+        rows: dict[str, set[int]] = {}
+        for each in test_sets_of(scores.images, study.home_sets(setting)):
+            rows.setdefault(each.family, set()).update(each.rows.tolist())  # reals that sets share count once
+        for family, those in rows.items():
+            index = np.array(sorted(those))
+            x, y = curves.curve_points(kind, scores.images["label"].to_numpy()[index], logits[index])
+            name = FAMILY_TITLE.get(family, family)
+            yield from ((setting, name, round(a, 4), round(b, 5)) for a, b in zip(x.tolist(), y.tolist(), strict=True))

@@ -1,0 +1,152 @@
+"""All that a report is made of, read from where the stages left it; what is not there is empty, and named as missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from rine.calibration import Calibration
+from rine.generators import FAMILY, SYNTHBUSTER_GENERATORS
+from rine.params import Params
+from rine.report import reading
+from rine.report.labels import class_sets, label, label_settings, study_of
+from rine.scores import ImageScores
+
+PUBLISHED_ENCODER = "ViT-L/14"  # of the paper's tables
+# study -> what its absence leaves out, as the page says it
+PARTS = {
+    "grid": "the grid (box plots, head sizes, selection)",
+    "epochs": "longer training",
+    "dataset_size": "smaller training sets",
+    "ablate": "ablations",
+    "ldm": "training on latent diffusion",
+    "validate": "the chosen models on every test set",
+    "perturb": "perturbations",
+}
+
+
+def _nothing() -> pd.DataFrame:
+    return pd.DataFrame()
+
+
+@dataclass(frozen=True)
+class Study:
+    """Tables of scores with the column `setting` (label for people), scores of pictures by setting, and the rest.
+
+    `models` are the stored models' scores (one run a seed, the first seed first), `baselines` and `degraded` the same of
+    other classifiers and of degraded pictures, `ablated` by (variant, setting). `rules` has setting, rule, acc, ap.
+    `blocks` maps the name of an encoder to (number of blocks, width).
+    """
+
+    scores: pd.DataFrame
+    published: pd.DataFrame
+    encoder: str
+    rules: pd.DataFrame
+    published_rules: pd.DataFrame
+    labels: Mapping[str, str] = field(default_factory=dict)  # setting or `ldm`, as in the params -> label
+    params: Params | None = None
+    models: Mapping[str, ImageScores] = field(default_factory=dict)
+    baselines: Mapping[str, ImageScores] = field(default_factory=dict)
+    degraded: Mapping[str, ImageScores] = field(default_factory=dict)
+    ablated: Mapping[tuple[str, str], ImageScores] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    test_sets: pd.DataFrame = field(default_factory=_nothing)
+    importance: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    embeddings: pd.DataFrame = field(default_factory=_nothing)
+    doctor: pd.DataFrame = field(default_factory=_nothing)
+    shortcuts: pd.DataFrame = field(default_factory=_nothing)
+    findings: pd.DataFrame = field(default_factory=_nothing)
+    blocks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """What the studies that have not been run leave out."""
+        done = set(self.scores["study"])
+        return [what for study, what in PARTS.items() if study not in done]
+
+    def of(self, study: str) -> pd.DataFrame:
+        """Our scores of one study."""
+        return self.scores[self.scores["study"] == study]
+
+    def family(self, generator: str) -> str:
+        """Family of a generator: as the index says, else as the paper groups it, else "own"."""
+        return self._of_generator("family", generator) or FAMILY.get(generator, "own")
+
+    def at_home(self, setting: str, generator: str) -> bool:
+        """Whether a generator belongs to the test sets of a setting's study: the paper never averages the two together."""
+        study = self._of_generator("study", generator)
+        return (study or ("ldm" if generator in SYNTHBUSTER_GENERATORS else "grid")) == study_of(setting)
+
+    def home_sets(self, setting: str) -> pd.DataFrame:
+        """The test sets of a setting's study."""
+        return self.test_sets[self.test_sets["study"] == study_of(setting)] if len(self.test_sets) else self.test_sets
+
+    def _of_generator(self, column: str, generator: str) -> str:
+        if self.test_sets.empty:
+            return ""
+        found = self.test_sets.loc[self.test_sets["generator"] == generator, column]
+        return str(found.iloc[0]) if len(found) else ""
+
+
+def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> Study:
+    """Read whatever the stages of a study have left; nothing has to be there."""
+    scores, known = reading.our_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
+    sets = class_sets(scores, known, settings=params.settings.values())
+    scores, known = label_settings(scores, sets), label_settings(known, sets)
+    settings = {name: label("progan", classes, sets) for name, classes in params.settings.items()}
+    labels = settings | {"ldm": label("ldm", (), sets)}
+    index, validated, models = artifacts / "index", artifacts / "validate", list(labels.values())
+    return Study(
+        scores=scores,
+        published=known,
+        encoder=params.encoders[params.encoder].name,
+        rules=reading.our_rules(artifacts / "select" / "rules.csv", params.encoder, labels),
+        published_rules=reading.rules_of(known, PUBLISHED_ENCODER),
+        labels=labels,
+        params=params,
+        models=reading.image_scores(validated, sets, models),
+        baselines=reading.image_scores(validated / "baselines", sets, models),
+        degraded=reading.image_scores(artifacts / "perturb" / "degrade", sets, models),
+        ablated={
+            (variant, shown): found
+            for variant in params.ablate.variants
+            for name in settings
+            for shown, found in reading.image_scores(artifacts / "ablate" / variant / name, sets, models).items()
+        },
+        calibrations=reading.calibrations(artifacts / "best", labels),
+        test_sets=reading.table(index / "test_sets.csv"),
+        importance=reading.importance(artifacts / "best", labels),
+        embeddings=reading.table(validated / "embeddings.csv"),
+        doctor=reading.table(index / "doctor.csv"),
+        shortcuts=reading.table(index / "shortcuts.csv"),
+        findings=reading.table(index / "findings.csv"),
+        blocks=reading.blocks_of(params, known),
+        timings=reading.timings(timings),
+    )
+
+
+def from_scores(path: Path, published: Path) -> Study:
+    """A study that is nothing but a scores file, of any method: all that can be drawn from one. Raises `ScoresError`."""
+    scores, known = reading.together([path]), reading.together(sorted(published.glob("*.csv")))
+    sets = class_sets(scores, known)
+    scores, known = label_settings(scores, sets), label_settings(known, sets)
+    encoder = main_encoder(scores)
+    return Study(
+        scores=scores,
+        published=known,
+        encoder=encoder,
+        rules=reading.rules_of(scores, encoder),
+        published_rules=reading.rules_of(known, PUBLISHED_ENCODER),
+        blocks=reading.blocks_of(None, scores, known),
+    )
+
+
+def main_encoder(scores: pd.DataFrame) -> str:
+    """The encoder with the highest mean AP in the grid: what the paper goes on with."""
+    grid = scores[scores["study"] == "grid"]
+    means = (grid if len(grid) else scores).groupby("backbone")["ap"].mean()
+    return str(means.idxmax()) if len(means) else ""

@@ -1,0 +1,137 @@
+"""The tables of the single experiments, each from a scores table with the column `setting`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from rine.intervals import Draws
+from rine.tables.estimates import CONFIGURATION, METRICS, Apart, Intervals, run_means
+from rine.tables.head_size import n_parameters
+from rine.tables.table import CHANCE_NOTE, Cell, Row, Table, difference, number, percent, text
+
+VARIANTS = {
+    "contrastive": "without the contrastive loss",
+    "importance": "without the importance estimator (mean over blocks)",
+    "intermediate": "without intermediate blocks (last block only)",
+}
+KINDS = {
+    "blur": "Blur", "crop": "Crop", "compress": "JPEG compression", "noise": "Noise", "combined": "Combined",
+}  # fmt: skip
+
+
+def settings_of(scores: pd.DataFrame) -> list[str]:
+    """Settings in the order in which they stand there."""
+    return list(dict.fromkeys(scores["setting"]))
+
+
+def _groups(settings: Sequence[str], each: int) -> list[tuple[str, int]]:
+    return [("", 1), *((setting, each) for setting in settings)]
+
+
+def compared_table(
+    key: str,
+    heading: str,
+    scores: pd.DataFrame,
+    full: pd.DataFrame,
+    names: Mapping[str, str],
+    differences: Mapping[tuple[str, str, str], Apart],
+    whole: str = "Whole method",
+) -> Table:
+    """Variants beside the chosen models: accuracy and AP of each, the difference under it.
+
+    `names` maps a value of the column `variant` to words; `differences` has (variant, setting, metric).
+    """
+    settings = settings_of(scores)
+    means, base = _means(scores, "variant"), full.groupby("setting", sort=False)[list(METRICS)].mean()
+    rows = [Row([text(whole), *_whole_cells(base, settings)], strong=True)]
+    for variant, words in names.items():
+        if variant not in set(scores["variant"]):
+            continue
+        cells = [text(words)]
+        for setting in settings:
+            for metric in METRICS:
+                value = means[metric].get((setting, variant))
+                before = base[metric].get(setting)
+                apart = value - before if value is not None and before is not None else None
+                found = differences.get((variant, setting, metric))
+                cells += [percent(value), difference(apart, bool(found and found.chance))]
+        rows.append(Row(cells))
+    notes = [CHANCE_NOTE] if differences else []
+    columns = ["", *["Acc.", "diff.", "AP", "diff."] * len(settings)]
+    return Table(key, heading, columns, rows, _groups(settings, 4), notes)
+
+
+def _whole_cells(base: pd.DataFrame, settings: Sequence[str]) -> list[Cell]:
+    cells = []
+    for setting in settings:
+        for metric in METRICS:
+            cells += [percent(base[metric].get(setting)), Cell("")]
+    return cells
+
+
+def _means(scores: pd.DataFrame, by: str) -> pd.DataFrame:
+    return scores.groupby(["setting", by], sort=False, dropna=False)[list(METRICS)].mean()
+
+
+def steps_table(key: str, heading: str, scores: pd.DataFrame, by: str, first: str, words: str = "{:g}") -> Table:
+    """Means over generators by setting and by a number: epochs, or the share of the training pictures."""
+    settings, means = settings_of(scores), _means(scores, by)
+    rows = []
+    for value in sorted(scores[by].dropna().unique()):
+        pairs = [means[metric].get((setting, value)) for setting in settings for metric in METRICS]
+        rows.append(Row([text(words.format(value)), *map(percent, pairs)]))
+    return Table(key, heading, [first, *["Acc.", "AP"] * len(settings)], rows, _groups(settings, 2))
+
+
+def sizes_table(runs: pd.DataFrame, encoder: str) -> Table:
+    """Head sizes of one encoder: number of parameters by q and P, mean accuracy and AP over xi and seeds."""
+    runs = runs[runs["backbone"] == encoder]
+    settings = settings_of(runs)
+    means = runs.groupby(["setting", "q", "d"], sort=False)[list(METRICS)].mean()
+    rows = []
+    for q, proj_dim, size in (
+        runs[["q", "d", "parameters"]].drop_duplicates().sort_values("parameters").itertuples(index=False)
+    ):
+        pairs = [means[metric].get((setting, q, proj_dim)) for setting in settings for metric in METRICS]
+        rows.append(Row([text(f"q {q}, P {proj_dim}"), number(size, 0), *map(percent, pairs)]))
+    columns = ["Head", "Parameters", *["Acc.", "AP"] * len(settings)]
+    groups = [("", 2), *((setting, 2) for setting in settings)]
+    return Table("head_sizes", f"Size of the head ({encoder}), means over ξ", columns, rows, groups)
+
+
+def configurations_table(models: pd.DataFrame, sizes: Mapping[str, tuple[int, int]]) -> Table:
+    """What each reported model is: encoder, configuration, epochs, parameters, seeds."""
+    rows = []
+    for setting, mine in models.groupby("setting", sort=False):
+        one = mine.iloc[0]
+        size = sizes.get(str(one["backbone"]))
+        known = size is not None and pd.notna(one["q"]) and pd.notna(one["d"])
+        count = n_parameters(int(one["q"]), int(one["d"]), *size) if known and size else None
+        plain = [Cell("–" if pd.isna(one[name]) else f"{one[name]:g}") for name in CONFIGURATION]
+        rows.append(
+            Row([text(setting), text(one["backbone"]), *plain, number(count, 0), number(mine["seed"].nunique() or 1, 0)])
+        )
+    columns = ["Setting", "Encoder", "ξ", "q", "P", "Epochs", "Parameters", "Seeds"]
+    return Table("models", "The models behind the figures", columns, rows)
+
+
+def with_parameters(scores: pd.DataFrame, sizes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+    """Run means with the column `parameters`, of the runs whose encoder's size is known."""
+    runs = run_means(scores[scores["backbone"].isin(list(sizes))])
+    counts = [n_parameters(int(run.q), int(run.d), *sizes[str(run.backbone)]) for run in runs.itertuples()]
+    return runs.assign(parameters=counts)
+
+
+def paired(
+    intervals: Intervals, others: Mapping[tuple[str, str], Draws]
+) -> dict[tuple[str, str, str], Apart]:
+    """Paired differences of (variant, setting) less the setting's own model, by metric."""
+    found = {}
+    for (variant, setting), draws in others.items():
+        for metric in METRICS:
+            apart = intervals.against(setting, metric, draws)
+            if apart is not None:
+                found[variant, setting, metric] = apart
+    return found
