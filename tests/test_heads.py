@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rine.heads import Head, HeadConfig, mask_shapes, seeded_head
+from rine.heads import Head, HeadConfig, importance, mask_shapes, seeded_head
 
 POOLS = ("importance", "mean", "last")
 
@@ -129,3 +129,10 @@ def test_initialisation_depends_on_the_seed_alone_and_disturbs_no_other_draw() -
 def test_impossible_shapes_are_errors_that_name_the_value(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HeadConfig(**({"q": 1, "proj_dim": 4, "n_blocks": 2, "width": 3} | change))
+
+
+def test_share_of_dimensions_by_the_block_that_matters_most() -> None:
+    head = seeded_head(HeadConfig(1, 4, n_blocks=3, width=2), seed=0)
+    with torch.no_grad():
+        head.alpha[0] = torch.tensor([[5.0, 0, 0, 0], [0, 0, 1, 0], [1, 9, 0, 2]])
+    np.testing.assert_allclose(importance(head), [0.25, 0.25, 0.5])

@@ -15,7 +15,7 @@ from rine.batches import rows_by_picture
 from rine.heads import Head, HeadConfig, seeded_head
 from rine.masks import dropout_masks
 from rine.params import TrainingConfig
-from rine.training import Run, embeddings, learning_rate, logits, mean_over_views, train
+from rine.training import Run, embeddings, learning_rate, logits, mean_over_views, mean_tokens, train
 
 L, D = 3, 5
 LR = 0.01
@@ -350,3 +350,8 @@ def test_ten_crop_rule_is_the_mean_of_the_ten_logits() -> None:
     for column, path in enumerate(pictures["path"]):
         expected = values[:, (rows["path"] == path).to_numpy()].astype(np.float64).mean(1)
         np.testing.assert_allclose(means[:, column], expected, rtol=1e-6)
+
+
+def test_mean_token_of_each_block() -> None:
+    features = Tokens()
+    np.testing.assert_allclose(mean_tokens(features), features.values.double().mean(0), rtol=0, atol=1e-6)

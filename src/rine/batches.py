@@ -44,7 +44,7 @@ def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
     if len(bad):
         picture, found = bad.index[0], bad.iloc[0]
         raise ValueError(f"every training picture needs the views {expected}; {picture} has {found}")
-    return table["row"].to_numpy().reshape(len(views), -1)
+    return table["row"].to_numpy(copy=True).reshape(len(views), -1)
 
 
 def shuffled(n: int, size: int, key: Sequence[int]) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -102,6 +103,12 @@ def seeded_head(config: HeadConfig, seed: int) -> Head:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Head(config)
+
+
+def importance(head: Head) -> np.ndarray:
+    """Share of the embedding's dimensions whose largest importance lies in each block (L,)."""
+    largest = head.importance().argmax(dim=0).cpu().numpy()  # (P,)
+    return np.bincount(largest, minlength=head.config.n_blocks) / head.config.proj_dim
 
 
 def _projection(width: int, config: HeadConfig) -> nn.Sequential:

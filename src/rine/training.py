@@ -202,6 +202,14 @@ def embeddings(head: Head, features: TokenSet, device: str) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty((0, head.config.proj_dim), np.float32)
 
 
+def mean_tokens(features: TokenSet) -> Tensor:
+    """Mean token of each block (L, D) float32 over all rows: what a block says of no particular picture."""
+    sums = torch.zeros(features.n_blocks, features.width, dtype=torch.float64)
+    for _, tokens in _passes(features, "cpu", "mean of the tokens"):
+        sums += tokens.sum(0, dtype=torch.float64)
+    return (sums / max(len(features.rows), 1)).float()
+
+
 def _passes(features: TokenSet, device: str, words: str) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Row numbers and tokens (B, L, D) float32 of a feature set, a batch at a time."""
     n = len(features.rows)
