@@ -212,10 +212,18 @@ def test_files_that_do_not_differ_score_chance(tmp_path: Path) -> None:
     assert not warnings(diagnosis)
 
 
-def test_file_size_alone_is_near_chance_where_pictures_are_of_one_kind(tmp_path: Path) -> None:
-    diagnosis = shortcut_study(tmp_path, {}, {}, n=60)
-    assert 0.3 < diagnosis.shortcuts["ap"].iloc[0] < 0.7
-    assert not warnings(diagnosis)
+def test_file_size_is_near_chance_where_pictures_are_of_one_kind(tmp_path: Path) -> None:
+    found = shortcut_study(tmp_path, {}, {}, n=60)
+    assert found.shortcuts["ap"].iloc[0] == 0.5
+    assert 0.3 < found.shortcuts["ap_file_size"].iloc[0] < 0.7
+    assert found.findings.empty
+
+
+def test_file_size_is_a_figure_and_a_note_of_its_own(tmp_path: Path) -> None:
+    found = shortcut_study(tmp_path, {"compress_level": 9}, {"compress_level": 0})
+    assert found.shortcuts[["ap", "ap_file_size"]].iloc[0].tolist() == [0.5, 1.0]
+    assert not warnings(found)
+    assert "file size tells the classes of 1 sets apart (AP: mine 1.00)" in found.findings["finding"].iloc[0]
 
 
 def test_alignment_takes_the_shortcut_away(tmp_path: Path) -> None:
@@ -234,10 +242,10 @@ def test_half_an_alignment_leaves_the_other_half() -> None:
             "exif": [True, False],
         }
     )
-    size_only = shortcuts.fact_columns(shortcuts.aligned(rows, AlignConfig(None, 32)))
-    assert size_only[["width", "height", "aspect", "bytes_per_pixel"]].nunique().eq(1).all()
+    size_only = shortcuts.fact_columns(shortcuts.aligned(rows, AlignConfig(None, 32)), file_size=False)
+    assert size_only[["width", "height", "aspect"]].nunique().eq(1).all()
     assert size_only["jpeg_quality"].nunique() == 2
-    coding_only = shortcuts.fact_columns(shortcuts.aligned(rows, AlignConfig(90, None)))
+    coding_only = shortcuts.fact_columns(shortcuts.aligned(rows, AlignConfig(90, None)), file_size=False)
     assert coding_only["width"].nunique() == 2
     left = coding_only.drop(columns=["width", "height", "aspect"])
     assert left.nunique().eq(1).all()

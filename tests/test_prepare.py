@@ -106,6 +106,7 @@ def test_shortcuts_are_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert metrics["shortcut_ap"] == {
         "raw": {"mean_of_test_sets": 1.0, "mine": 1.0},
         "aligned": {"mean_of_test_sets": 0.5, "mine": 0.5},
+        "with_file_size": {"mean_of_test_sets": 1.0, "mine": 1.0},
     }
 
 

@@ -21,7 +21,7 @@ class Diagnosis:
 
     files: pd.DataFrame
     duplicates: pd.DataFrame  # see `rine.duplicates.find`
-    shortcuts: pd.DataFrame  # set, study, split, pictures, chance, ap, ap_aligned, strongest, reason
+    shortcuts: pd.DataFrame  # see `SHORTCUT_COLUMNS`
     findings: pd.DataFrame  # set, severity (warning, note), finding
 
 
@@ -109,21 +109,23 @@ def _shares(values: pd.Series) -> str:
 
 
 SHORTCUT_COLUMNS = (
-    *("set", "study", "split", "pictures", "chance", "ap", "ap_aligned", "strongest", "strongest_aligned"),
-    "reason",
+    *("set", "study", "split", "pictures", "chance"),
+    *("ap", "strongest", "ap_aligned", "strongest_aligned", "ap_file_size", "reason"),
 )
 
 
 def _shortcut(each: Set, align: AlignConfig | None) -> dict[str, object]:
-    """The shortcut baseline of a set, raw and after `align`; or the reason why there is none."""
+    """The shortcut baseline of a set: raw, after `align`, and raw with file size; or why there is none."""
     row: dict[str, object] = {"set": each.name, "study": each.study, "split": each.split}
     row |= {"pictures": len(each.rows), "reason": shortcuts.why_not(each.rows["label"].to_numpy())}
     if row["reason"]:
         return row
     rows = shortcuts.looked_at(each.rows)
-    ap, strongest = shortcuts.average_precision(rows)
-    row |= {"chance": round(float(rows["label"].mean()), 4), "ap": round(ap, 4), "strongest": strongest}
+    row["chance"] = round(float(rows["label"].mean()), 4)
+    ap, row["strongest"] = shortcuts.average_precision(rows)
+    row["ap"] = round(ap, 4)
+    row["ap_file_size"] = round(shortcuts.average_precision(rows, file_size=True)[0], 4)
     if align is not None:
-        ap, strongest = shortcuts.average_precision(shortcuts.aligned(rows, align))
-        row |= {"ap_aligned": round(ap, 4), "strongest_aligned": strongest}
+        ap, row["strongest_aligned"] = shortcuts.average_precision(shortcuts.aligned(rows, align))
+        row["ap_aligned"] = round(ap, 4)
     return row

@@ -9,52 +9,52 @@ import pandas as pd
 
 from rine.params import AlignConfig
 
-# words for the facts, as findings use them
+# Words for the facts, as findings use them. Of facts that tell as much, the first is named.
 FACTS = {
+    "format": "format",
+    "mode": "colour mode",
+    "jpeg_quality": "JPEG quality",
+    "jpeg_standard": "JPEG tables of another encoder",
+    "exif": "EXIF",
     "width": "width",
     "height": "height",
     "aspect": "aspect ratio",
     "bytes_per_pixel": "file size per pixel",
-    "jpeg_quality": "JPEG quality",
-    "jpeg_standard": "JPEG tables of another encoder",
-    "exif": "EXIF",
-    "format": "format",
-    "mode": "colour mode",
 }
 FEWEST = 10  # pictures: with fewer an average precision means nothing
 MOST = 5_000  # pictures of a class that are looked at, chosen by digest
 FOLDS = 5
 
 
-def fact_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """Facts of files as numbers, one row a file; `format` and `mode` become columns `name=value`."""
-    numbers = pd.DataFrame(
-        {
-            "width": rows["width"],
-            "height": rows["height"],
-            "aspect": rows["width"] / rows["height"],
-            # 0 stands for no JPEG: trees only compare
-            "jpeg_quality": pd.to_numeric(rows["jpeg_quality"]).fillna(0),
-            "jpeg_standard": rows["jpeg_standard"].map({True: 1, False: -1}).fillna(0),
-            "exif": rows["exif"],
-        }
-    ).astype(float)
-    choices = {
-        f"{name}={value}": (rows[name] == value).astype(float)
+def fact_columns(rows: pd.DataFrame, file_size: bool) -> pd.DataFrame:
+    """Facts of files as numbers, one row a file; `format` and `mode` become columns `name=value`.
+
+    `file_size` adds the bytes a pixel. It is kept apart: how well pixels compress follows from the pixels
+    themselves, so it may be a generator's own trace and not how the data set was put together.
+    """
+    columns = {
+        f"{name}={value}": rows[name] == value
         for name in ("format", "mode")
         for value in sorted(rows[name].unique())
     }
-    # last, as the fact that follows from the others: of facts that tell as much the first is named
-    return numbers.assign(**choices, bytes_per_pixel=rows["bytes"] / (rows["width"] * rows["height"]))
+    columns |= {
+        "jpeg_quality": pd.to_numeric(rows["jpeg_quality"]).fillna(0),  # 0 for no JPEG: trees only compare
+        "jpeg_standard": rows["jpeg_standard"].map({True: 1, False: -1}).fillna(0),
+        "exif": rows["exif"],
+        "width": rows["width"],
+        "height": rows["height"],
+        "aspect": rows["width"] / rows["height"],
+    }
+    if file_size:
+        columns["bytes_per_pixel"] = rows["bytes"] / (rows["width"] * rows["height"])
+    return pd.DataFrame(columns).astype(float)
 
 
 def aligned(rows: pd.DataFrame, align: AlignConfig) -> pd.DataFrame:
-    """The facts that are left when `rine.perturbations.align` has made the classes alike.
+    """The facts that are left when `rine.perturbations.align` has made the classes alike, but for file size.
 
-    File size is left out (0): to have it, every picture would have to be coded anew. Without a JPEG quality
-    the traces of the former coding stay in the pixels, and so its facts stay here.
+    Without a JPEG quality the traces of the former coding stay in the pixels, and so its facts stay here.
     """
-    rows = rows.assign(bytes=0)
     if align.size is not None:
         rows = rows.assign(width=align.size, height=align.size)
     if align.jpeg_quality is not None:
@@ -79,14 +79,14 @@ def looked_at(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(["digest", "path"], kind="stable").groupby("label").head(MOST)
 
 
-def average_precision(rows: pd.DataFrame) -> tuple[float, str]:
+def average_precision(rows: pd.DataFrame, file_size: bool = False) -> tuple[float, str]:
     """Cross-validated AP of gradient-boosted trees on the file facts, and in words the fact that tells most.
 
     Chance is the share of fakes; files that do not differ score exactly that. Call it on what `looked_at`
     gives, where `why_not` says "".
     """
     label = rows["label"].to_numpy()
-    facts = fact_columns(rows)
+    facts = fact_columns(rows, file_size)
     facts = facts.loc[:, facts.nunique() > 1]
     if facts.empty:
         return float(label.mean()), ""
@@ -97,7 +97,7 @@ def _cross_validated(facts: np.ndarray, label: np.ndarray) -> float:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     model: Any = HistGradientBoostingClassifier(
         max_iter=30,

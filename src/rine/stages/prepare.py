@@ -84,9 +84,9 @@ def _copies(copies: pd.DataFrame) -> dict[str, int]:
 
 
 def _shortcuts(baselines: pd.DataFrame) -> dict[str, Any]:
-    """Shortcut AP by set, raw and, where pictures are aligned, aligned."""
+    """Shortcut AP by set: raw, where pictures are aligned aligned, and raw with file size."""
     shown: dict[str, Any] = {}
-    for column, name in (("ap", "raw"), ("ap_aligned", "aligned")):
+    for column, name in (("ap", "raw"), ("ap_aligned", "aligned"), ("ap_file_size", "with_file_size")):
         values = baselines.set_index("set")[column].dropna()
         tests = values[baselines.set_index("set")["split"].reindex(values.index) == "test"]
         if len(values):
