@@ -1,0 +1,54 @@
+"""Options that several commands share, and how they end when something is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+import typer
+
+PANEL = "Use a model"
+UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="A model that `rine best` stored (four_class, ...), or a model file.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Crops = Annotated[
+    Literal["centre", "ten", "grid"],
+    typer.Option(help="What of a picture is judged: its centre, ten crops, or a grid over all of it; crops get a mean logit."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Call it synthetic from this probability, else real; no third verdict."),
+]
+
+
+@contextmanager
+def plain_errors(command: str) -> Iterator[None]:
+    """Show what the user can mend as one message, without a trace (RINE_TRACE=1 shows it), and exit with status 2."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("RINE_TRACE") or isinstance(error, BrokenPipeError):
+            raise
+        typer.secho(f"rine {command}: {error}", fg="red", err=True)
+        raise typer.Exit(UNUSABLE) from error
+
+
+def need(module: str, extra: str) -> None:
+    """Raise `ImportError` that says what to install where an optional part of the project is missing."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise ImportError(f"this needs {module}, which is not installed: pip install 'rine[{extra}]'")
+
+
+def share_cores() -> None:
+    """Let PyTorch's threads sleep while they wait for each other; call before it is imported.
+
+    They spin by default, and where anything else wants the cores one small picture then takes a second, not a fiftieth of it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,0 +1,108 @@
+"""`rine predict`: pictures to verdicts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rine.commands.options import Crops, Device, Model, Threshold, plain_errors, share_cores
+from rine.paths import Found, find
+from rine.predict import Form, Tally, resume, write_all, writer
+
+if TYPE_CHECKING:
+    from rine.detector import Detector, Verdict
+
+MANY = 20  # pictures from which a progress bar is worth its line
+
+
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders (recursively), globs, file:// URLs; - reads a list from standard input.", show_default=False),
+    ],
+    csv: Annotated[bool, typer.Option("--csv", help="Rows of CSV instead of a table.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line instead of a table.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file (.csv, .jsonl) instead of the terminal.")
+    ] = None,
+    resumed: Annotated[bool, typer.Option("--resume", help="Go on with a half-written CSV (--output).")] = False,
+    crops: Crops = "centre",
+    model: Model = "best",
+    device: Device = "auto",
+    threshold: Threshold = None,
+) -> None:
+    """Say of each picture whether it is real or synthetic, with a calibrated probability.
+
+    Exit status: 0 all were read, 1 some could not be read (their rows say why), 2 nothing was judged.
+
+    Example: rine predict holiday.jpg downloads/ --csv --output verdicts.csv
+    """
+    start = time.perf_counter()
+    with plain_errors("predict"):
+        form = _form(csv, jsonl, output, resumed)
+        detector = _load(model, device, threshold)
+        done = resume(output, detector.name, crops) if resumed and output else None
+        seen = done.paths if done else frozenset()
+        total = None if "-" in paths else sum(found.path not in seen for found in find(paths))
+        wanted = (found for found in find(paths, sys.stdin) if found.path not in seen)
+        try:
+            tally = _run(detector, wanted, total, form, output, crops, append=resumed)
+        except BrokenPipeError:  # `rine predict ... | head`: the reader has what it wanted
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+    before = f", {len(done.paths)} were there already" if done else ""
+    seconds = time.perf_counter() - start
+    typer.echo(f"{tally}{before} (model {detector.name}, {seconds:.1f} s)", err=True)
+    if tally.unreadable or (done and done.unreadable):
+        raise typer.Exit(1)
+
+
+def _form(csv: bool, jsonl: bool, output: Path | None, resumed: bool) -> Form:
+    """The form of the rows, from the options or the name of the file; raises `ValueError` for what does not go together."""
+    if csv and jsonl:
+        raise ValueError("--csv and --jsonl are two forms; choose one")
+    form: Form = "csv" if csv else "jsonl" if jsonl else "table"
+    if output is not None and form == "table":
+        forms: dict[str, Form] = {".csv": "csv", ".jsonl": "jsonl"}
+        if output.suffix not in forms:
+            raise ValueError(f"--output {output}: add --csv or --jsonl, or name it .csv or .jsonl")
+        form = forms[output.suffix]
+    if resumed and (form != "csv" or output is None):
+        raise ValueError("--resume goes on with a CSV file: name it with --output FILE.csv")
+    if output is not None and not resumed and output.is_file() and output.stat().st_size:
+        go_on = "--resume goes on with it; else " if form == "csv" else ""
+        raise ValueError(f"{output} is there already: {go_on}name another file or remove it")
+    return form
+
+
+def _load(model: str, device: str, threshold: float | None) -> Detector:
+    share_cores()
+    # PyTorch is most of a short command's time: nothing before this line imports it
+    from rine.detector import Detector
+
+    return Detector.load(model, device=device, threshold=threshold)
+
+
+def _run(
+    detector: Detector, wanted: Iterator[Found], total: int | None, form: Form, output: Path | None, crops: Crops, append: bool
+) -> Tally:
+    from rine.progress import progress
+
+    bar = progress(total, "pictures", "predict") if total is not None and total >= MANY else nullcontext(None)
+    with writer(form, output, append) as write, bar as shown:
+        return write_all(_verdicts(detector, wanted, crops), write, shown.advance if shown else lambda: None)
+
+
+def _verdicts(detector: Detector, wanted: Iterator[Found], crops: Crops) -> Iterator[Verdict]:
+    """Verdicts on what was found, in order; what could not be reached has its row too."""
+    from rine.pictures import UnreadablePicture
+
+    pictures = (found.path if found.error is None else UnreadablePicture(found.path, found.error) for found in wanted)
+    return detector.stream(pictures, crops)

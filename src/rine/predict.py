@@ -1,0 +1,197 @@
+"""Verdicts on a stream of pictures as rows: written one by one, taken up again where they stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rine.detector import Verdict
+
+Form = Literal["table", "csv", "jsonl"]
+Write = Callable[["Verdict"], None]
+COLUMNS = ("path", "verdict", "probability", "logit", "model", "crops", "seconds", "error")
+COLOURS = {"real": "green", "synthetic": "red", "inconclusive": "yellow"}
+
+
+def row(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as one row: the columns of CSV and the keys of JSON lines."""
+    values = asdict(verdict)
+    return {name: values[name] for name in COLUMNS}
+
+
+@contextmanager
+def writer(form: Form, output: Path | None, append: bool = False) -> Iterator[Write]:
+    """A function that writes one verdict to a file or, for None, to standard output, and flushes it.
+
+    Names that are not UTF-8 go out as the bytes they are, so that a reader finds the file again.
+    """
+    if output is None:
+        # Taken now: a progress bar puts its own stream in place of sys.stdout, and rows must not end up in the bar.
+        # On a terminal both share the screen, and the bar is the one to keep them apart.
+        shared = form == "table" and sys.stdout.isatty()
+        stream = None if shared else sys.stdout
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="surrogateescape", newline="" if form == "csv" else None)
+        yield _format(form, stream, header=True)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    mode = "a" if append else "w"
+    with output.open(mode, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        yield _format(form, file, header=file.tell() == 0)
+
+
+def _format(form: Form, stream: IO[str] | None, header: bool) -> Write:
+    if form == "table":
+        return _table(stream)
+    assert stream is not None
+    if form == "jsonl":
+
+        def write_json(verdict: Verdict) -> None:
+            stream.write(json.dumps(row(verdict)) + "\n")
+            stream.flush()
+
+        return write_json
+    rows = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    if header:
+        rows.writeheader()
+
+    def write_csv(verdict: Verdict) -> None:
+        values = row(verdict)
+        for name in ("probability", "logit", "seconds"):
+            values[name] = "" if values[name] is None else f"{values[name]:.6g}"
+        rows.writerow(values)
+        stream.flush()
+
+    return write_csv
+
+
+def _table(stream: IO[str] | None) -> Write:
+    """Aligned lines as they come; paths last, since they have no width of their own."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, soft_wrap=True, highlight=False)
+    console.print(Text(f"{'verdict':<12} {'probability':>11} {'logit':>8} {'seconds':>7}  path", style="bold"))
+
+    def write(verdict: Verdict) -> None:
+        name = printable(verdict.path)
+        if verdict.error is not None:
+            line = Text(f"{'unreadable':<12} {'':>11} {'':>8} {verdict.seconds:>7.3f}  {name}: {verdict.error}", style="dim")
+        else:
+            line = Text(f"{verdict.verdict:<12}", style=COLOURS[str(verdict.verdict)])
+            numbers = f" {verdict.probability:>11.3f} {verdict.logit:>8.2f} {verdict.seconds:>7.3f}  {name}"
+            line.append(numbers, style="default")
+        console.print(line)
+
+    return write
+
+
+def printable(name: str) -> str:
+    """A path for a terminal: control characters, which could move the cursor or colour other rows, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a half-written CSV holds: paths that have their row, and how many of those have no verdict."""
+
+    paths: frozenset[str]
+    unreadable: int
+
+
+def resume(path: Path, model: str, crops: str) -> Done:
+    """Read the rows of a CSV that `writer` was writing, and cut off a row that was not finished.
+
+    Raises `ValueError` where the file is something else or its rows are by another model or crop rule: nothing is
+    cut then.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return Done(frozenset(), 0)
+    paths, unreadable, whole = set(), 0, 0
+    for number, (values, end) in enumerate(_records(path)):
+        if number == 0:
+            if tuple(values) != COLUMNS:
+                raise ValueError(f"{path} is no CSV of `rine predict`: its columns are {values}, not {list(COLUMNS)}")
+            whole = end
+            continue
+        if len(values) != len(COLUMNS):
+            raise ValueError(f"{path}: row {number} has {len(values)} fields, not {len(COLUMNS)}; mend or remove it")
+        record = dict(zip(COLUMNS, values, strict=True))
+        if (record["model"], record["crops"]) != (model, crops):
+            had = f"model {record['model']!r} and crops {record['crops']!r}"
+            raise ValueError(f"{path} was written with {had}, not {model!r} and {crops!r}; name another file")
+        paths.add(record["path"])
+        unreadable += bool(record["error"])
+        whole = end
+    if whole == 0:
+        raise ValueError(f"{path} is no CSV of `rine predict`: it has no header line {','.join(COLUMNS)}")
+    with path.open("r+b") as file:
+        file.truncate(whole)
+    return Done(frozenset(paths), unreadable)
+
+
+def _records(path: Path) -> Iterator[tuple[list[str], int]]:
+    """Rows of a CSV that were written to their end, each with the byte at which it ends."""
+    position = 0
+    finished = True
+
+    with path.open("rb") as file:
+
+        def lines() -> Iterator[str]:
+            nonlocal position, finished
+            for line in file:
+                position += len(line)
+                finished = line.endswith(b"\n")
+                yield line.decode("utf-8", "surrogateescape")
+
+        # strict: an open quote at the end of the file is an error, not a row
+        reader = csv.reader(lines(), strict=True)
+        while True:
+            try:
+                values = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if position == os.fstat(file.fileno()).st_size:
+                    return
+                raise ValueError(f"{path}, line {reader.line_num}: {error}; mend or remove that row") from error
+            if not finished:
+                return
+            yield values, position
+
+
+@dataclass
+class Tally:
+    """How many verdicts there were of each kind, for the last line and the exit status."""
+
+    real: int = 0
+    synthetic: int = 0
+    inconclusive: int = 0
+    unreadable: int = 0
+
+    def add(self, verdict: Verdict) -> None:
+        kind = "unreadable" if verdict.error is not None else str(verdict.verdict)
+        setattr(self, kind, getattr(self, kind) + 1)
+
+    def __str__(self) -> str:
+        n = self.real + self.synthetic + self.inconclusive + self.unreadable
+        parts = [f"{count} {kind}" for kind, count in vars(self).items() if count]
+        return f"{n} {'picture' if n == 1 else 'pictures'}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def write_all(verdicts: Iterable[Verdict], write: Write, advance: Callable[[], None] = lambda: None) -> Tally:
+    """Write every verdict as it comes; holds none of them."""
+    tally = Tally()
+    for verdict in verdicts:
+        write(verdict)
+        tally.add(verdict)
+        advance()
+    return tally

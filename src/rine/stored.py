@@ -1,0 +1,65 @@
+"""Where a model lies: the one that is in force, one by its name, or a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FOLDER = Path("artifacts/best")
+FILE = "model.safetensors"
+WIDEST_FIRST = ("four_class", "two_class", "one_class", "ldm")
+
+
+class ModelNotFound(FileNotFoundError):
+    """No model where one was looked for; the message says how to get one."""
+
+    def __str__(self) -> str:  # FileNotFoundError would show its arguments
+        return str(self.args[0])
+
+
+def find_model(model: str | os.PathLike[str] = "best", folder: Path = FOLDER) -> Path:
+    """Path of a model file. `model` is "best", a name of a stored model, a model file or a folder that holds one.
+
+    "best" is what `best.default` of params.yaml names; without that, the one with the most training classes.
+    Raises `ModelNotFound`.
+    """
+    text = os.fspath(model)
+    there = stored_models(folder)
+    if text == "best":
+        wanted = _default() or next((name for name in (*WIDEST_FIRST, *there) if name in there), None)
+        if wanted is None:
+            raise ModelNotFound(f"no model in {folder}. {_how_to_get_one()}")
+        text = wanted
+    if text in there:
+        return folder / text / FILE
+    path = Path(text)
+    if (path / FILE).is_file():
+        return path / FILE
+    if path.is_file():
+        return path
+    have = f"Stored here: {', '.join(there)}. " if there else ""
+    looked = f"{folder / text / FILE}" if path.name == text and not path.suffix else text
+    raise ModelNotFound(f"no model {text!r} ({looked} is not there). {have}{_how_to_get_one()}")
+
+
+def stored_models(folder: Path = FOLDER) -> list[str]:
+    """Names of the models that `rine best` stored, sorted."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{FILE}"))
+
+
+def _how_to_get_one() -> str:
+    return (
+        "Make one with `rine sample && dvc repro` (minutes; its verdicts mean nothing), train on your own pictures, or "
+        "turn a published one into a model file with `rine import FILE.pth`; then `--model FILE`"
+    )
+
+
+def _default() -> str | None:
+    """`best.default` of the params file here, if there is one: read as plain YAML, since only this name is wanted."""
+    import yaml
+
+    try:
+        section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["best"]["default"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    return section if isinstance(section, str) else None
