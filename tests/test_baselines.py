@@ -97,7 +97,7 @@ def test_one_view_of_each_picture_is_used_and_not_more_pictures_than_fit(
     learn, test = Tokens(40, seed=0, views=("0", "1")), Tokens(10, seed=1)
     monkeypatch.setattr(baselines, "MOST", 30)
     first = Tokens(0, seed=0)
-    kept = ((learn.rows["view"] == "0") & (learn.rows["digest"] < f"{30:032x}")).to_numpy()
+    kept = ((learn.rows["view"] == "0") & (learn.rows["digest"] < f"{30:032x}")).to_numpy(copy=True)
     first.rows, first.values = learn.rows[kept].reset_index(drop=True), learn.values[torch.from_numpy(kept)]
     for name, values in baselines.scores(learn, test).items():
         np.testing.assert_array_equal(values, baselines.scores(first, test)[name])

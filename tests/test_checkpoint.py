@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from rine import checkpoint, published
 from rine.calibration import Calibration
 from rine.checkpoint import CheckpointError
-from rine.commands.import_ import import_
 from rine.heads import Head, HeadConfig, seeded_head
 from rine.params import EncoderConfig, TowerConfig
+from rine.published import convert
 
 SHAPE = HeadConfig(q=2, proj_dim=6, n_blocks=3, width=8)
 TOWER = TowerConfig(image_size=32, patch_size=16, width=64, layers=3, head_width=32)
@@ -225,7 +225,7 @@ def test_the_card_says_what_one_must_know(tmp_path: Path) -> None:
 def test_a_published_file_becomes_a_checkpoint(tmp_path: Path, q: int, proj_dim: int, zipped: bool) -> None:
     original = head(HeadConfig(q, proj_dim, n_blocks=3, width=64))
     torch.save(original.state_dict(), tmp_path / "any.pth", _use_new_zipfile_serialization=zipped)
-    line = import_(tmp_path / "any.pth", encoder=TINY)
+    line = convert(tmp_path / "any.pth", encoder=TINY)
     assert f"q {q}, P {proj_dim}" in line
     stored = checkpoint.load(tmp_path / "any.safetensors")
     assert stored.head.config == original.config
@@ -240,7 +240,7 @@ def test_a_published_file_becomes_a_checkpoint(tmp_path: Path, q: int, proj_dim:
 def test_the_published_models_are_known_by_the_setting_that_the_user_names(tmp_path: Path) -> None:
     file, out = tmp_path / "model_1class_trainable.pth", tmp_path / "out" / "two.safetensors"
     torch.save(head(HeadConfig(4, 128, n_blocks=24, width=1024)).state_dict(), file)
-    import_(file, out, "two_class")
+    convert(file, out, "two_class")
     stored = checkpoint.load(out)
     assert stored.meta["classes"] == ["chair", "horse"]
     assert stored.meta["training"]["xi"] == 0.2
@@ -249,17 +249,17 @@ def test_the_published_models_are_known_by_the_setting_that_the_user_names(tmp_p
     assert stored.meta["encoder"]["file_sha256"].startswith("b8cca3fd41ae0c99")  # of OpenAI's ViT-L-14.pt
     assert "0.877" in out.with_suffix(".md").read_text()
     with pytest.raises(CheckpointError, match="published ldm model has q 4, P 1024"):
-        import_(file, out, "ldm")
+        convert(file, out, "ldm")
     with pytest.raises(CheckpointError, match="four_class"):
-        import_(file, out, "3_class")
+        convert(file, out, "3_class")
 
 
 def test_an_encoder_of_another_shape_is_refused(tmp_path: Path) -> None:
     torch.save(head().state_dict(), tmp_path / "m.pth")
     with pytest.raises(ValueError, match="3 blocks of width 8; ViT-L/14 has 24 of width 1024"):
-        import_(tmp_path / "m.pth")
+        convert(tmp_path / "m.pth")
     with pytest.raises(ValueError, match="no model 'ViT-X'"):
-        import_(
+        convert(
             tmp_path / "m.pth", encoder=EncoderConfig(name="x", model="ViT-X", pretrained="openai", seed=0)
         )
 
@@ -333,3 +333,22 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "m.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"m\.pth is"):
         published.read(tmp_path / "m.pth")
+
+
+def test_the_command_ends_with_a_line_or_an_error_without_a_trace(tmp_path: Path) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from rine.commands.import_ import import_
+
+    app, file = typer.Typer(), tmp_path / "m.pth"
+    app.command()(import_)
+    torch.save(head(HeadConfig(1, 4, n_blocks=24, width=1024)).state_dict(), file)
+    done = CliRunner().invoke(app, [str(file), "--output", str(tmp_path / "x.safetensors")])
+    assert done.exit_code == 0, done.output
+    assert "q 1, P 4" in done.output
+    file.write_bytes(b"no model")
+    failed = CliRunner().invoke(app, [str(file)])
+    assert failed.exit_code == 2
+    assert isinstance(failed.exception, SystemExit)
+    assert CliRunner().invoke(app, [str(tmp_path / "none.pth")]).exit_code == 2
