@@ -22,9 +22,13 @@ _ROWS_AT_A_TIME = 4096  # copied into memory, so that no second whole copy ever 
 class TokenSet(Protocol):
     """Cached tokens: a table with a row for each view of a picture, and the tokens of any of its rows."""
 
-    rows: pd.DataFrame  # label, digest, view, ...
-    n_blocks: int
-    width: int
+    rows: pd.DataFrame  # label, digest, path, view, ...
+
+    @property
+    def n_blocks(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
     def tokens(self, index: np.ndarray) -> Tensor:
         """Tokens (n, L, D) float16 of the rows with these numbers, in the order asked."""
