@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -59,15 +57,14 @@ def curves(points: pd.DataFrame, kind: str) -> Figure:
     return figure
 
 
-DEGRADED = (("auc", "ROC AUC (%)"), ("tpr", "Detected at the fixed threshold (%)"))
+DEGRADED = (("auc", "ROC AUC (%)"), ("tpr", "Found at fixed threshold (%)"))
 
 
 @styled
-def degradation(table: pd.DataFrame, clean: Mapping[str, Mapping[str, float]] | None = None) -> Figure:
+def degradation(table: pd.DataFrame) -> Figure:
     """AUC and TPR at a threshold that was fixed beforehand, against strength: a column for each degradation.
 
-    `table` has setting, kind, strength, auc, tpr (0..1). `clean` maps a setting to its auc and tpr on untouched
-    pictures, drawn as a thin level line.
+    `table` has setting, kind, strength (a word; in the order of the rows), auc, tpr (0..1).
     """
     kinds = list(dict.fromkeys(table["kind"]))
     columns = min(4, len(kinds))
@@ -76,28 +73,22 @@ def degradation(table: pd.DataFrame, clean: Mapping[str, Mapping[str, float]] | 
     for number, kind in enumerate(kinds):
         for half, (metric, label) in enumerate(DEGRADED):
             panel = axes[2 * (number // columns) + half, number % columns]
-            _degradation_panel(panel, table[table["kind"] == kind], metric, clean)
-            panel.set_title(kind.replace("_", " ") if half == 0 else "")
-            panel.set_xlabel("Strength" if half else "")
+            _degradation_panel(panel, table[table["kind"] == kind], metric)
+            panel.set_xlabel(kind if half else "")
             panel.set_ylabel(label if number % columns == 0 else "")
-    for spare in axes.flat[: axes.size]:
+    for spare in axes.flat:
         if not spare.has_data():
             spare.set_axis_off()
     legend_below(figure, axes[0, 0])
     return figure
 
 
-def _degradation_panel(
-    axes: Axes, table: pd.DataFrame, metric: str, clean: Mapping[str, Mapping[str, float]] | None
-) -> None:
+def _degradation_panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     strengths = list(dict.fromkeys(table["strength"]))
     for i, (setting, mine) in enumerate(table.groupby("setting", sort=False)):
-        look = line(i)
         places = [strengths.index(strength) for strength in mine["strength"]]
-        axes.plot(places, mine[metric], label=setting, **look)
-        if clean and str(setting) in clean:
-            axes.axhline(clean[str(setting)][metric], color=look["color"], linewidth=0.7, alpha=0.6)
+        axes.plot(places, mine[metric], label=setting, **line(i))
     # by rank: qualities, sigmas and factors have scales of their own, and a chain of steps has none
-    axes.set_xticks(range(len(strengths)), [f"{s:g}" if isinstance(s, int | float) else str(s) for s in strengths])
+    axes.set_xticks(range(len(strengths)), [str(strength) for strength in strengths])
     axes.set_ylim(-0.03, 1.03)
     percent(axes)

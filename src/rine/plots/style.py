@@ -114,8 +114,10 @@ def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
 
 
 @styled
-def png(figure: Figure) -> bytes:
-    """A PNG whose bytes depend on nothing but what is drawn."""
+def png(figure: Figure, notice: str = "") -> bytes:
+    """A PNG whose bytes depend on nothing but what is drawn; a notice stands over it, since figures are passed on alone."""
+    if notice:
+        figure.suptitle(notice, x=0.995, ha="right", fontsize=7, color="#8a5200")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from rine.generators import title
 from rine.plots import curves, embeddings, grid, studies
-from rine.report.section import Figure, Section
+from rine.report.section import Figure, Section, long
 from rine.report.degradation import degradation
 from rine.report.study import Study
 from rine.tables.estimates import METRICS, Intervals, draw, run_means
@@ -29,8 +29,8 @@ def hyper_parameters(study: Study, ours: pd.DataFrame) -> Section:
     if runs.empty:
         return Section("grid", "Hyper-parameters", ["The grid has not been run yet."])
     tables = [configurations_table(ours, study.blocks)] if len(ours) else []
-    data = runs.assign(panel=runs["backbone"], series=runs["setting"])
-    data = data[["panel", "series", "xi", "q", "d", "seed", "parameters", *METRICS]]
+    data = runs.assign(series=runs["setting"], encoder=runs["backbone"], P=runs["d"])
+    data = long(data, ["series", "encoder", "xi", "q", "P", "seed", "parameters"], "panel")
     figures = [
         Figure(
             "grid", "Accuracy and AP by encoder, ξ, q and P",
@@ -40,7 +40,7 @@ def hyper_parameters(study: Study, ours: pd.DataFrame) -> Section:
         Figure(
             "head_size", "Accuracy and AP against the size of the head",
             "One point a run of the grid; lines join the medians.",
-            lambda: grid.head_size(runs, study.encoder), data[data["panel"] == study.encoder],
+            lambda: grid.head_size(runs, study.encoder), data[data["encoder"] == study.encoder],
         ),
     ]  # fmt: skip
     return Section("grid", "Hyper-parameters", tables=[*tables, sizes_table(runs, study.encoder)], figures=figures)
@@ -53,7 +53,7 @@ def epochs(study: Study) -> Section:
         return Section("epochs", "Epochs", ["Nothing has been trained for different numbers of epochs yet."])
     runs = run_means(scores)
     data = runs.groupby(["setting", "epochs"], sort=False)[list(METRICS)].mean().reset_index()
-    data = data.rename(columns={"setting": "series"}).assign(panel="")
+    data = long(data.assign(series=data["setting"]), ["series", "epochs"], "panel")
     table = steps_table("epochs", "Means over generators by epochs (%)", scores, "epochs", "Epochs")
     says = "Thick lines are means of a setting's configurations, thin ones single configurations."
     figure = Figure("epochs", "Accuracy and AP against epochs", says, lambda: studies.epochs(runs), data)
@@ -159,7 +159,7 @@ def _variant_figure(key: str, name: str, scores: pd.DataFrame, full: pd.DataFram
     whole = full.assign(name="untouched" if key == "perturb" else "whole method")
     parts = [whole, *(scores[scores["variant"] == v].assign(name=words) for v, words in short.items())]
     means = pd.concat(parts).groupby(["setting", "name"], sort=False)[list(METRICS)].mean().reset_index()
-    data = means.rename(columns={"setting": "panel"}).assign(series="")
+    data = long(means.assign(panel=means["setting"]), ["panel", "name"], "series")
     return Figure(key, name, "One bar a setting, with its value.", lambda: studies.bars(means), data)
 
 

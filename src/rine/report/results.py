@@ -12,7 +12,7 @@ from rine.generators import FAMILY_TITLE, title
 from rine.metrics import METRICS as ALL_METRICS
 from rine.metrics import metrics_table
 from rine.plots import curves, grid, studies
-from rine.report.section import Figure, Section
+from rine.report.section import METRIC_NAMES, Figure, Section, long
 from rine.report.labels import LDM
 from rine.report.reading import RULE_COLUMNS
 from rine.report.study import Study
@@ -39,10 +39,10 @@ def headline(study: Study) -> Section:
     tables = [headline_table(rules, known), rules_table("rules", "Selection rules side by side (%)", rules)]
     if len(known) and not known[[*RULE_COLUMNS]].equals(rules[[*RULE_COLUMNS]]):
         tables.append(rules_table("rules_published", "The same rules on the published scores (%)", known))
-    data = rules.assign(panel=rules["setting"], series="", rule=rules["rule"].map(rule_name))
+    data = rules.dropna(subset="acc").assign(panel=rules["setting"], rule=rules["rule"].map(rule_name))
     figure = Figure(
         "rules", "What each selection rule reports", "One row a rule, one marker a setting.",
-        lambda: studies.rules(rules.dropna(subset="acc"), list(RULES)), data[["panel", "series", "rule", *METRICS]],
+        lambda: studies.rules(rules.dropna(subset="acc"), list(RULES)), long(data, ["panel", "rule"], "series"),
     )  # fmt: skip
     return Section("headline", "Headline", tables=tables, figures=[figure])
 
@@ -88,9 +88,10 @@ def _generator_section(
         for metric in METRICS
     ]
     data = beside(mine, known)
+    columns = ["panel", "series", "generator", "ours", "published"]
     figure = Figure(
         key, "Ours and published by generator", "One row a generator, a diamond for ours, a circle for the published figure.",
-        lambda: grid.beside(data), data.rename(columns={"setting": "panel", "metric": "series"}),
+        lambda: grid.beside(data), data.assign(panel=data["setting"], series=data["metric"].map(METRIC_NAMES))[columns],
     )  # fmt: skip
     return Section(key, heading, tables=tables, figures=[figure])
 

@@ -10,10 +10,15 @@ from matplotlib.figure import Figure as Drawing
 
 from rine.tables.table import Table
 
+METRIC_NAMES = {"acc": "accuracy", "ap": "AP"}
+
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: `draw` makes it, `says` is what it shows in words (for those who cannot see it), `data` is what is drawn."""
+    """A figure: `draw` makes it, `says` is what it shows in words (for those who cannot see it), `data` is what is drawn.
+
+    `data` is for `dvc plots`, whose templates in .dvc/plots/ ask for the columns `panel` and `series`.
+    """
 
     key: str
     title: str
@@ -37,3 +42,9 @@ class Section:
     def empty(self) -> bool:
         """Whether there is nothing to show."""
         return not (self.text or self.tables or self.figures or self.warnings)
+
+
+def long(table: pd.DataFrame, keep: Sequence[str], into: str) -> pd.DataFrame:
+    """A row for each of accuracy and AP: the column `into` ("panel" or "series") names the metric, `value` holds it."""
+    parts = [table[list(keep)].assign(**{into: name}, value=table[metric]) for metric, name in METRIC_NAMES.items()]
+    return pd.concat(parts, ignore_index=True)

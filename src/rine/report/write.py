@@ -62,9 +62,9 @@ def intervals(study: Study) -> Intervals:
     return Intervals({name: draws for name, draws in drawn.items() if draws is not None}, config.confidence)
 
 
-def render(sections: Sequence[Section]) -> dict[str, bytes]:
+def render(sections: Sequence[Section], notice: str = "") -> dict[str, bytes]:
     """Draw every figure: key -> PNG."""
-    return {figure.key: png(figure.draw()) for section in sections for figure in section.figures}
+    return {figure.key: png(figure.draw(), notice) for section in sections for figure in section.figures}
 
 
 def write_plots(sections: Sequence[Section], images: dict[str, bytes], folder: Path) -> None:

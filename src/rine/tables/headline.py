@@ -67,8 +67,10 @@ def rules_table(key: str, heading: str, rules: pd.DataFrame) -> Table:
     """Every rule side by side: accuracy and AP by setting, the gap to the paper's rule under each."""
     settings = list(dict.fromkeys(rules["setting"]))
     rows = []
-    for rule in (name for name in RULES if name in set(rules["rule"])):
-        cells = [text(f"{rule_name(rule)}: {RULES[rule]}")]
+    shown = rules.dropna(subset="acc")
+    names = [rule for rule in RULES if rule in set(shown["rule"])]
+    for rule in names:
+        cells = [text(rule_name(rule))]
         for setting in settings:
             for metric in METRICS:
                 value, paper = (rule_value(rules, setting, name, metric) for name in (rule, "paper"))
@@ -78,6 +80,13 @@ def rules_table(key: str, heading: str, rules: pd.DataFrame) -> Table:
     columns = ["Rule", *["Acc.", "gap", "AP", "gap"] * len(settings)]
     groups = [("", 1), *((setting, 4) for setting in settings)]
     notes = ["Gap: what the paper's rule reports beyond this one, in points."]
+    notes += [f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names]
+    if "reason" in rules:
+        reasons = rules[rules["acc"].isna() & rules["reason"].notna()]
+        notes += [
+            f"{row['setting']}, {rule_name(row['rule'])}: not to be had, {row['reason']}."
+            for row in reasons.to_dict("records")
+        ]
     return Table(key, heading, columns, rows, groups, notes)
 
 

@@ -1,0 +1,91 @@
+"""Tables, figures and one page, from whatever scores there are: no model, no GPU, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rine.params import Params
+from rine.plots.offline import write_template
+from rine.report.section import Section
+from rine.report.study import Study, from_scores, gather
+from rine.report.write import (
+    render,
+    sections_of,
+    write_latex,
+    write_metrics,
+    write_page,
+    write_plots,
+)
+
+SAMPLE = "sample"  # the profile whose figures say nothing about the method
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the report reads and writes."""
+
+    artifacts: Path = Path("artifacts")
+    metrics: Path = Path("metrics")
+    plots: Path = Path("plots")
+    page: Path = Path("report")
+    published: Path = Path("pipeline/published")
+    timings: Path = Path(".rine/timings.json")
+
+
+def report(params: Params, places: Places, latex: bool = False, page_only: bool = False) -> str:
+    """Write plots/, the metrics report.json and generators.json, and the page; parts that are missing are named in it.
+
+    With `page_only` nothing that DVC tracks is written: the page alone, with the times of all stages.
+    """
+    study = gather(params, places.artifacts, places.published, places.timings)
+    sample = params.profile == SAMPLE
+    notice = f"Sample study. {params.about.strip()}" if sample else ""
+    lead = [
+        *([] if sample else [params.about.strip()]),
+        f"Encoder: {study.encoder}. {_interval_words(params)} Published: what the authors of RINE published with their code.",
+    ]
+    sections = sections_of(study)
+    images = _drawn(sections, places.plots) if page_only else {}
+    images = images or render(sections, "Sample study: says nothing about the method" if sample else "")
+    if not page_only:
+        write_plots(sections, images, places.plots)
+        write_metrics(study, places.metrics)
+        write_template(notice=notice)
+    write_page(f"RINE: {params.profile} study", notice, lead, sections, images, places.page)
+    if latex:
+        write_latex(sections, places.page)
+    return _line(study, sections, images, places.page)
+
+
+def report_scores(scores: Path, places: Places, latex: bool = False) -> str:
+    """Draw every table and figure that a scores file allows: of another method, say, or the published scores."""
+    study = from_scores(scores, places.published)
+    sections = sections_of(study)
+    images = render(sections)
+    lead = [f"Ours: {scores.name}. Published: what the authors of RINE published with their code."]
+    write_page(f"RINE: {scores.name}", "", lead, sections, images, places.page)
+    if latex:
+        write_latex(sections, places.page)
+    return _line(study, sections, images, places.page)
+
+
+def _interval_words(params: Params) -> str:
+    config = params.report
+    return (
+        f"Intervals in brackets hold {config.confidence:.0%} of {config.bootstrap} bootstrap draws over the test pictures, "
+        "by class and within each generator."
+    )
+
+
+def _drawn(sections: Sequence[Section], plots: Path) -> dict[str, bytes]:
+    """The figures as an earlier run drew them; nothing where one of them is missing."""
+    paths = {figure.key: plots / f"{figure.key}.png" for section in sections for figure in section.figures}
+    return {key: path.read_bytes() for key, path in paths.items()} if all(map(Path.is_file, paths.values())) else {}
+
+
+def _line(study: Study, sections: Sequence[Section], images: dict[str, bytes], page: Path) -> str:
+    n_tables = sum(len(section.tables) for section in sections)
+    missing = f"; not there yet: {', '.join(study.missing)}" if study.missing else ""
+    return f"{page / 'index.html'}: {n_tables} tables, {len(images)} figures{missing}"
