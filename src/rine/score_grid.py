@@ -50,7 +50,7 @@ def grid_of(
     table holds several settings, or where a configuration lacks a generator that another has.
     """
     for column in ("study", "training_set", "backbone", "classes", "variant", "fraction"):
-        values = scores[column].fillna("").unique()
+        values = scores[column].unique()
         if len(values) != 1:
             raise ScoresError(
                 f"column {column}: {list(values)}; a selection is among runs that share it, and needs some"

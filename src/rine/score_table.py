@@ -136,8 +136,8 @@ def _refuse_twice(table: pd.DataFrame, key: list[str], origin: str) -> None:
     if not again.any():
         return
     at = int(np.flatnonzero(again.to_numpy())[0])
-    same = (table[key].astype(str) == table.loc[table.index[at], key].astype(str)).all(axis=1)
-    first = int(np.flatnonzero(same.to_numpy())[0])
+    run = table.groupby(key, dropna=False, sort=False).ngroup().to_numpy()
+    first = int(np.flatnonzero(run == run[at])[0])
     generator = table["generator"].iloc[at]
     raise ScoresError(
         f"{origin}: line {at + 2}, column generator: {generator} stands at line {first + 2} already "

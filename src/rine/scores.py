@@ -187,6 +187,7 @@ def _with_validation(scores: ImageScores) -> pd.DataFrame:
     missing = [column for column in RUN if column not in runs]
     if missing:
         raise ScoresError(f"runs: missing column {', '.join(missing)}; needed: {', '.join(RUN)}")
+    runs["fraction"] = pd.to_numeric(runs["fraction"])  # None and NaN must not be two kinds of nothing
     return runs[[*RUN, *(["seed"] if "seed" in runs else [])]]
 
 
@@ -197,7 +198,7 @@ def _refuse_images(images: pd.DataFrame) -> None:
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
             raise ScoresError(
-                f"images: row {at}, column {column}: {images[column].iloc[at]!r}; allowed: {allowed}"
+                f"images: row {at}, column {column}: {images[column].iloc[at]}; allowed: {allowed}"
             )
     key = [c for c in ("source", "label", "path", "split", "view") if c in images]
     twice = images.duplicated(key).to_numpy()

@@ -77,7 +77,7 @@ def write_choices(
     generators = {setting: generators_table(grid) for setting, grid in mine.items()}
     said = []
     for setting, grid in mine.items():
-        worth = {rule: (acc, ap, reason) for rule, acc, ap, reason in _columns(tables[setting])}
+        worth = {name: values for name, *values in _columns(tables[setting])}
         applied = rule if rule not in CHOOSING or np.isfinite(worth[rule][0]) else "paper"
         best = choose(grid, applied, top)
         acc, ap, _ = worth[applied]
@@ -90,7 +90,7 @@ def write_choices(
     _write(generators, encoder, out / "generators.csv")
     encoders.to_csv(out / "encoders.csv", index=False, float_format="%.6g", lineterminator="\n")
     write_metrics({setting: _headline(table) for setting, table in tables.items()}, metrics)
-    better = encoders[encoders["wins"] & ~encoders["in_force"]]
+    better = encoders[encoders["wins"] & ~encoders["in_force"] & encoders["setting"].isin(list(mine))]
     said += [f"{by} would have won {of}" for by, of in better[["encoder", "setting"]].to_numpy(dtype=str)]
     return "; ".join(said) or "no scores to select from"
 
