@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from rine.scores import ImageScores, summarise, write_scores
-from rine.stages.select import read_grids, select_published, write_choices
+from rine.stages.select import select, select_published
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "pipeline" / "published" / "scores.csv"
@@ -32,12 +32,8 @@ TEST_SETS = pd.DataFrame(
 def write_folder(folder: Path, shift: float, study: str = "grid") -> None:
     """Scores of four configurations and two seeds; q 2, P 16 is the best of them."""
     rng, labels = np.random.default_rng(0), np.repeat([0, 1, 1, 0, 1], 20)
-    names = np.repeat(
-        ["real", "a", "b", "real", "a"] if study == "grid" else ["raise", "c", "c", "raise", "c"], 20
-    )
-    images = pd.DataFrame(
-        {"path": [f"{i}" for i in range(100)], "label": labels, "source": names, "category": ""}
-    )
+    names = np.repeat(["real", "a", "b", "real", "a"] if study == "grid" else ["raise", "c", "c", "raise", "c"], 20)
+    images = pd.DataFrame({"path": [f"{i}" for i in range(100)], "label": labels, "source": names, "category": ""})
     images = images.assign(split=np.repeat(["test", "val"], [60, 40]), digest="")
     rows = [(q, d, seed) for q in (1, 2) for d in (8, 16) for seed in (0, 1)]
     shared = {
@@ -68,8 +64,8 @@ def folders(tmp_path) -> dict[tuple[str, str], Path]:
 
 
 def choose(folders: dict[tuple[str, str], Path], tmp_path: Path, rule: str, encoder: str = "large") -> str:
-    grids = read_grids(folders, TEST_SETS)
-    return write_choices(grids, rule, encoder, 2, tmp_path / "select", tmp_path / "metrics" / "select.json")
+    rules = {setting: rule for _, setting in folders}
+    return select(folders, rules, encoder, 2, TEST_SETS, tmp_path / "select", tmp_path / "metrics" / "select.json")
 
 
 def test_choices_tables_and_metrics_are_written(folders, tmp_path):
@@ -81,7 +77,7 @@ def test_choices_tables_and_metrics_are_written(folders, tmp_path):
     }  # fmt: skip
     assert len(choice["top"]) == 2
     assert choice["top"][0] == {key: choice[key] for key in ("xi", "q", "proj_dim", "epochs")}
-    assert line == "one_class xi 0.1, q 2, P 16; ldm xi 0.1, q 2, P 16"
+    assert line == "one_class xi 0.1, q 2, P 16; ldm xi 0.1, q 2, P 16; two_class has no scores"
     assert sorted(path.name for path in (out / "choices").iterdir()) == ["ldm.json", "one_class.json"]
     rules = pd.read_csv(out / "rules.csv")
     assert set(rules["encoder"]) == {"large"}
@@ -99,7 +95,7 @@ def test_choices_tables_and_metrics_are_written(folders, tmp_path):
 
 def test_selection_keeps_to_the_encoder_in_force_and_says_when_another_would_have_won(folders, tmp_path):
     line = choose(folders, tmp_path, "paper", encoder="small")
-    assert line.endswith("large would have won one_class")
+    assert line.startswith("one_class xi 0.1, q 2, P 16; large would have won one_class; ")
     encoders = pd.read_csv(tmp_path / "select" / "encoders.csv").set_index(["setting", "encoder"])
     assert encoders.loc[("one_class", "large"), "wins"]
     assert not encoders.loc[("one_class", "small"), "wins"]
@@ -125,7 +121,7 @@ def test_a_rule_that_names_no_model_is_an_error(folders, tmp_path):
 
 
 def test_nothing_to_select_from_is_no_error(tmp_path):
-    assert choose({}, tmp_path, "paper") == "no scores to select from"
+    assert choose({("large", "four_class"): tmp_path}, tmp_path, "paper") == "four_class has no scores"
     assert pd.read_csv(tmp_path / "select" / "rules.csv").empty
     assert json.loads((tmp_path / "metrics" / "select.json").read_text()) == {}
 
@@ -134,9 +130,7 @@ def test_the_published_grid_prints_as_a_table():
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(select_published(PUBLISHED))
     text = console.export_text()
-    (row,) = [
-        line for line in text.splitlines() if "four_class" in line and "ViT-L/14" in line and "paper" in line
-    ]
+    (row,) = [line for line in text.splitlines() if "four_class" in line and "ViT-L/14" in line and "paper" in line]
     assert [cell.strip() for cell in row.split("│")[4:10]] == ["0.2", "2", "1024", "1", "91.5", "98.8"]
     assert "(1) needs the logit of each picture" in text
 

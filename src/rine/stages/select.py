@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from rine.params import Params
 from rine.publish import write_metrics
 from rine.score_grid import Grid, grid_of
 from rine.scores import ImageScores, read_scores
@@ -20,34 +19,55 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def select(params: Params, artifacts: Path, metrics: Path) -> str:
-    """Choose a configuration for each setting, and for LDM, among the runs of the encoder in force.
+def select(
+    folders: Mapping[tuple[str, str], Path],
+    rules: Mapping[str, str],
+    encoder: str,
+    top: int,
+    test_sets: pd.DataFrame,
+    out: Path,
+    metrics: Path,
+) -> str:
+    """Choose a configuration for each setting (and `ldm`) among the runs of the encoder in force.
 
-    Writes artifacts/select/: `choices/<setting>.json` (xi, q, proj_dim, epochs, and `top`, a list of the best
-    few), `rules.csv` (all rules side by side), `generators.csv` (the same by generator), `encoders.csv`
-    (whether another encoder would have won), and metrics/select.json. What has no scores is left out, and the
-    last line says so.
+    `folders`: (encoder, setting) -> scores folder; `rules`: setting -> rule. Writes `out/choices/<setting>.json`
+    (xi, q, proj_dim, epochs, and `top`, a list of the best so many), `out/rules.csv` (all rules side by side),
+    `out/generators.csv` (the same by generator), `out/encoders.csv` (whether another encoder would have won) and
+    the metrics file. Returns a line that names the choices, and what has no scores to choose by. Where a rule
+    cannot be applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and the line says so.
     """
-    folders = {
-        (encoder, setting): artifacts / "grid" / f"{encoder}-{setting}"
-        for setting in params.settings
-        for encoder in params.encoders
-    } | {(params.encoder, "ldm"): artifacts / "ldm"}
-    test_sets = pd.read_csv(artifacts / "index" / "test_sets.csv")
     grids = read_grids(folders, test_sets)
-    return write_choices(
-        grids,
-        params.select.rule,
-        params.encoder,
-        params.select.top,
-        artifacts / "select",
-        metrics / "select.json",
-    )
+    mine = {setting: grid for (by, setting), grid in grids.items() if by == encoder}
+    (out / "choices").mkdir(parents=True, exist_ok=True)
+    tables = {setting: rules_table(grid) for setting, grid in mine.items()}
+    generators = {setting: generators_table(grid) for setting, grid in mine.items()}
+    said = []
+    for setting, grid in mine.items():
+        choice, instead = _choice(grid, tables[setting], rules[setting], top)
+        (out / "choices" / f"{setting}.json").write_text(json.dumps(choice, indent=2) + "\n")
+        said.append(f"{setting} xi {choice['xi']:g}, q {choice['q']}, P {choice['proj_dim']}{instead}")
+    encoders = encoders_table(grids, encoder)
+    _write(tables, encoder, out / "rules.csv")
+    _write(generators, encoder, out / "generators.csv")
+    encoders.to_csv(out / "encoders.csv", index=False, float_format="%.6g", lineterminator="\n")
+    write_metrics({setting: _headline(table) for setting, table in tables.items()}, metrics)
+    better = encoders[encoders["wins"] & ~encoders["in_force"] & encoders["setting"].isin(list(mine))]
+    said += [f"{by} would have won {of}" for by, of in better[["encoder", "setting"]].to_numpy(dtype=str)]
+    said += [f"{setting} has no scores" for setting in rules if setting not in mine]
+    return "; ".join(said)
 
 
-def read_grids(
-    folders: Mapping[tuple[str, str], Path], test_sets: pd.DataFrame
-) -> dict[tuple[str, str], Grid]:
+def _choice(grid: Grid, table: pd.DataFrame, rule: str, top: int) -> tuple[dict[str, Any], str]:
+    """What is written of a setting's choice, and a word on it where another rule had to make it."""
+    worth = {name: (acc, ap, reason) for name, acc, ap, reason in _columns(table)}
+    applied = rule if rule not in CHOOSING or np.isfinite(worth[rule][0]) else "paper"
+    best = choose(grid, applied, top)
+    acc, ap, _ = worth[applied]
+    choice = {**best[0], "rule": applied, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
+    return choice, "" if applied == rule else f" (by the rule paper: {worth[rule][2]})"
+
+
+def read_grids(folders: Mapping[tuple[str, str], Path], test_sets: pd.DataFrame) -> dict[tuple[str, str], Grid]:
     """The grid of each scores folder, (encoder, setting) -> grid; those that have no scores are left out."""
     families = dict(zip(test_sets["generator"], test_sets["family"], strict=True))
     grids = {}
@@ -58,51 +78,12 @@ def read_grids(
     return grids
 
 
-def write_choices(
-    grids: Mapping[tuple[str, str], Grid],
-    rule: str,
-    encoder: str,
-    top: int,
-    out: Path,
-    metrics: Path,
-) -> str:
-    """Choose among the runs of `encoder` and write all that `select` writes.
-
-    Where the rule cannot be applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and the
-    line says so.
-    """
-    mine = {setting: grid for (by, setting), grid in grids.items() if by == encoder}
-    (out / "choices").mkdir(parents=True, exist_ok=True)
-    tables = {setting: rules_table(grid) for setting, grid in mine.items()}
-    generators = {setting: generators_table(grid) for setting, grid in mine.items()}
-    said = []
-    for setting, grid in mine.items():
-        worth = {name: values for name, *values in _columns(tables[setting])}
-        applied = rule if rule not in CHOOSING or np.isfinite(worth[rule][0]) else "paper"
-        best = choose(grid, applied, top)
-        acc, ap, _ = worth[applied]
-        choice = {**best[0], "rule": applied, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
-        (out / "choices" / f"{setting}.json").write_text(json.dumps(choice, indent=2) + "\n")
-        instead = "" if applied == rule else f" (by the rule paper: {worth[rule][2]})"
-        said.append(f"{setting} xi {best[0]['xi']:g}, q {best[0]['q']}, P {best[0]['proj_dim']}{instead}")
-    encoders = encoders_table(grids, encoder)
-    _write(tables, encoder, out / "rules.csv")
-    _write(generators, encoder, out / "generators.csv")
-    encoders.to_csv(out / "encoders.csv", index=False, float_format="%.6g", lineterminator="\n")
-    write_metrics({setting: _headline(table) for setting, table in tables.items()}, metrics)
-    better = encoders[encoders["wins"] & ~encoders["in_force"] & encoders["setting"].isin(list(mine))]
-    said += [f"{by} would have won {of}" for by, of in better[["encoder", "setting"]].to_numpy(dtype=str)]
-    return "; ".join(said) or "no scores to select from"
-
-
 def encoders_table(grids: Mapping[tuple[str, str], Grid], encoder: str) -> pd.DataFrame:
     """The paper's rule by encoder: its choice, acc, ap, whether it is `in_force`, whether it `wins`."""
     rows = []
     for (by, setting), grid in grids.items():
         row = rules_table(grid).set_index("rule").loc["paper"]
-        rows.append(
-            {"setting": setting, "encoder": by, "in_force": by == encoder, **row.drop(["folds", "reason"])}
-        )
+        rows.append({"setting": setting, "encoder": by, "in_force": by == encoder, **row.drop(["folds", "reason"])})
     columns = ["setting", "encoder", "in_force", "xi", "q", "proj_dim", "epochs", "acc", "ap"]
     table = pd.DataFrame(rows, columns=columns)
     score = table["acc"] + table["ap"]
@@ -135,9 +116,7 @@ def select_published(scores_file: Path | str) -> Table:
             *("" if pd.isna(value) else f"{round(100 * value, 1) + 0.0:.1f}" for value in values),
             end_section=row["rule"] == "ensemble",
         )
-    shown.caption = "\n".join(
-        [str(shown.caption), *(f"({n}) {note}" for n, note in enumerate(notes, start=1))]
-    )
+    shown.caption = "\n".join([str(shown.caption), *(f"({n}) {note}" for n, note in enumerate(notes, start=1))])
     return shown
 
 
@@ -156,9 +135,7 @@ def _headline(table: pd.DataFrame) -> dict[str, dict[str, float]]:
 def _write(tables: Mapping[str, pd.DataFrame], encoder: str, path: Path) -> None:
     """Write the settings' tables below each other, `setting` and `encoder` first."""
     parts = [table.assign(setting=setting, encoder=encoder) for setting, table in tables.items()]
-    table = (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["setting", "encoder", "rule"])
-    )
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["setting", "encoder", "rule"])
     first = ["setting", "encoder"]
     table = table[[*first, *(column for column in table if column not in first)]]
     table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
