@@ -1,0 +1,42 @@
+"""`rine serve`: a page and an HTTP API on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rine.commands.options import Device, Model, Threshold, need, plain_errors, share_cores
+
+
+def serve(
+    model: Model = "best",
+    device: Device = "auto",
+    threshold: Threshold = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    upload_mb: Annotated[float, typer.Option(envvar="RINE_SERVE_UPLOAD_MB", help="MB that a request may have.")] = 25,
+    pixels: Annotated[int, typer.Option(envvar="RINE_SERVE_PIXELS", help="Pixels that a picture may have.")] = 50_000_000,
+    files: Annotated[int, typer.Option(envvar="RINE_SERVE_FILES", help="Pictures that a request may have.")] = 32,
+    queue: Annotated[int, typer.Option(envvar="RINE_SERVE_QUEUE", help="Pictures that may wait at once.")] = 256,
+    seconds: Annotated[float, typer.Option(envvar="RINE_SERVE_SECONDS", help="Seconds that a request may take.")] = 60,
+) -> None:
+    """Open a page to drop pictures on, with an HTTP API behind it (openapi.json), on 127.0.0.1 only.
+
+    What goes beyond a limit is refused with a 4xx. Nothing is kept, and nothing leaves this machine.
+
+    Example: rine serve --port 8080
+    """
+    share_cores()
+    with plain_errors("serve"):
+        for module in ("fastapi", "uvicorn", "python_multipart"):
+            need(module, "serve")
+        from rine.serve.settings import ServeSettings
+
+        settings = ServeSettings(upload_mb=upload_mb, pixels=pixels, files=files, queue=queue, seconds=seconds)
+        from rine.detector import Detector
+        from rine.serve.run import listen, run
+
+        with listen(port) as socket:  # before the model is loaded: a port that is taken is found at once
+            detector = Detector.load(model, device=device, threshold=threshold, max_pixels=settings.pixels)
+            run(detector, settings, socket, browser)

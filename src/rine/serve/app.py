@@ -1,0 +1,182 @@
+"""The HTTP API and the page: POST /predict, POST /explain, GET /model, GET /health, and / for people."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib.resources import files as package_files
+from typing import Annotated, Any
+
+from fastapi import FastAPI, File, HTTPException, Query, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from rine import __version__
+from rine.crops import CropRule
+from rine.detector import Detector, Verdict
+from rine.explain import Block, Cell, Change
+from rine.pictures import UnreadablePicture
+from rine.serve.limits import Limits
+from rine.serve.manners import Manners
+from rine.serve.settings import HOST, ServeSettings
+from rine.serve.worker import QueueFull, Worker
+
+ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+
+
+class Predictions(BaseModel):
+    """A row for each file, in the order in which they were sent: the columns of `rine predict`."""
+
+    results: list[Verdict]
+
+
+class Evidence(BaseModel):
+    """What a verdict rests on, as `rine explain` writes it."""
+
+    verdict: Verdict
+    width: int
+    height: int
+    map: list[Cell]
+    blocks: list[Block]
+    changes: list[Change]
+    same: int
+    stability: str
+
+
+class Model(BaseModel):
+    """The model in use, its card's figures, and the server's limits."""
+
+    name: str
+    version: str
+    encoder: str
+    device: str
+    crop: int
+    about: str
+    classes: list[str]
+    training: dict[str, Any]
+    calibration: dict[str, Any]
+    threshold: float | None
+    limits: dict[str, float]
+
+
+class Health(BaseModel):
+    """Whether the server answers, how many pictures wait, and how many it has judged since it started."""
+
+    status: str
+    model: str
+    waiting: int
+    served: int
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    detail: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    408: {"model": Problem, "description": "It took longer than a request may."},
+    413: {"model": Problem, "description": "The request is too large, or has too many files."},
+    429: {"model": Problem, "description": "Too many pictures wait; try again after the seconds in Retry-After."},
+}
+Rule = Annotated[CropRule, Query(description="What of a picture is judged.")]
+Cells = Annotated[int, Query(ge=1, le=12, description="Crops a side of the map at most.")]
+
+
+def create_app(detector: Detector, settings: ServeSettings) -> FastAPI:
+    """The application for one model; the thread that judges lives as long as it does."""
+    worker = Worker(detector, settings.queue)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with worker:
+            yield
+
+    # FastAPI's pages of documentation load their script from a network; /openapi.json needs none
+    app = FastAPI(title="rine", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Limits, settings=settings)
+    app.add_middleware(Manners)
+    # A page elsewhere whose name is made to point at this machine must not read verdicts (DNS rebinding)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    app.exception_handler(QueueFull)(_queue_full)
+    _add_api(app, worker, settings)
+    _add_page(app)
+    return app
+
+
+def _add_api(app: FastAPI, worker: Worker, settings: ServeSettings) -> None:
+    detector = worker.detector
+    unreadable = {422: {"model": Predictions, "description": "None of the files could be read; the rows say why."}}
+
+    @app.post("/predict", responses={**REFUSALS, **unreadable})
+    async def predict(
+        response: Response,
+        files: Annotated[list[UploadFile], File(description="One or more pictures.")],
+        crops: Rule = "centre",
+    ) -> Predictions:
+        """Judge pictures. A file that cannot be read has its row with an `error`; where none can, the status is 422."""
+        if len(files) > settings.files:
+            raise HTTPException(413, f"{len(files)} files are more than the {settings.files} that a request may have")
+        verdicts = await worker.judge([(file.filename or "", file.file) for file in files], crops)
+        if all(verdict.error is not None for verdict in verdicts):
+            response.status_code = 422
+        return Predictions(results=verdicts)
+
+    @app.post("/explain", responses={**REFUSALS, 422: {"model": Problem, "description": "It could not be read."}})
+    async def explain(
+        file: Annotated[UploadFile, File(description="One picture.")], crops: Rule = "centre", cells: Cells = 6
+    ) -> Evidence:
+        """Judge a picture and say what the verdict rests on; costs cells² + 21 passes of the encoder at most."""
+        try:
+            found = await worker.explain(file.filename or "", file.file, crops, cells)
+        except UnreadablePicture as error:
+            raise HTTPException(422, error.reason) from error
+        return Evidence(**found.as_dict())
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Whether the server answers."""
+        return Health(status="ok", model=detector.name, waiting=worker.waiting, served=worker.served)
+
+    @app.get("/model")
+    async def model() -> Model:
+        """The model in use and the server's limits."""
+        return describe(detector, settings)
+
+
+def describe(detector: Detector, settings: ServeSettings) -> Model:
+    """What GET /model says."""
+    meta = detector.meta
+    return Model(
+        name=detector.name,
+        version=__version__,
+        encoder=detector.encoder.config.name,
+        device=detector.encoder.device,
+        crop=detector.encoder.image_size,
+        about=str(meta.get("about") or ""),
+        classes=list(meta["classes"]),
+        training=dict(meta["training"]),
+        calibration=asdict(detector.calibration),
+        threshold=detector.threshold,
+        limits=asdict(settings),
+    )
+
+
+def _add_page(app: FastAPI) -> None:
+    folder = package_files("rine.serve")
+    for name, kind in ASSETS.items():
+        route = "/" if name == "page.html" else f"/{name}"
+        app.add_api_route(route, _asset((folder / name).read_bytes(), kind), include_in_schema=False, name=name)
+
+
+def _asset(content: bytes, kind: str) -> Callable[[], Awaitable[Response]]:
+    async def asset() -> Response:
+        return Response(content, media_type=kind)
+
+    return asset
+
+
+async def _queue_full(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 429, {"Retry-After": "2"})

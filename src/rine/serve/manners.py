@@ -1,0 +1,42 @@
+"""What every answer says to browsers, and whom none is given to."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rine.serve.limits import refuse
+
+# Nothing from elsewhere, and nothing into another page: what is on the page stays on this machine
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Manners:
+    """ASGI middleware: headers that keep the page to itself; requests that another site's page makes are refused (403)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        if (b"sec-fetch-site", b"cross-site") in scope["headers"] and scope["method"] != "GET":
+            await refuse(with_headers, 403, "a page of another site may not use this server")
+            return
+        await self.app(scope, receive, with_headers)

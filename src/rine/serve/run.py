@@ -1,0 +1,50 @@
+"""The server as a process: its socket, its start, its end."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import webbrowser
+
+import numpy as np
+import uvicorn
+
+from rine.detector import Detector
+from rine.serve.app import create_app
+from rine.serve.settings import HOST, ServeSettings
+
+BACKLOG = 2048  # connections that the kernel holds while the server is busy
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on this machine's own address; raises `OSError` with what to do where the port is taken."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind((HOST, port))
+        server.listen(BACKLOG)
+    except OSError as error:
+        server.close()
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(f"port {port} is taken: choose another with --port, or 0 for any that is free") from error
+        raise
+    return server
+
+
+def run(detector: Detector, settings: ServeSettings, server: socket.socket, browser: bool = False) -> None:
+    """Serve until interrupted; requests that have come are answered first."""
+    detector(np.zeros((1, 1, 3), np.uint8))  # what is set up at first use is not the first visitor's to wait for
+    url = f"http://{HOST}:{server.getsockname()[1]}"
+    print(f"rine serves {detector.name} at {url} (Ctrl+C ends it)", flush=True)
+    config = uvicorn.Config(
+        create_app(detector, settings),
+        log_level="warning",
+        access_log=False,  # what people look at is not written down
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+    )
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [url]).start()
+    uvicorn.Server(config).run(sockets=[server])
