@@ -218,9 +218,7 @@ def test_with_dropout_it_equals_a_plain_loop_over_pytorch_modules() -> None:
 def test_same_seed_same_bytes_another_seed_others() -> None:
     assert same(trained(Tokens(), RUNS), trained(Tokens(), RUNS))
     seeds = trained(Tokens(), [Run(1, 4, 0.1), Run(1, 4, 0.1, seed=1)])
-    assert not any(
-        torch.equal(a, b) for a, b in zip(seeds[: len(seeds) // 2], seeds[len(seeds) // 2 :], strict=True)
-    )
+    assert not any(torch.equal(a, b) for a, b in zip(seeds[: len(seeds) // 2], seeds[len(seeds) // 2 :], strict=True))
 
 
 def test_global_random_state_neither_matters_nor_changes() -> None:
@@ -326,10 +324,7 @@ def test_a_picture_that_lacks_a_view_is_named() -> None:
 def test_logits_of_many_heads_are_those_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rine.training, "_ROWS_PER_BATCH", 6)
     features = Tokens()
-    heads = [
-        seeded_head(HeadConfig(q, 4, L, D, pool), q)
-        for q, pool in [(1, "importance"), (2, "mean"), (1, "last")]
-    ]  # type: ignore[arg-type]
+    heads = [seeded_head(HeadConfig(q, 4, L, D, pool), q) for q, pool in [(1, "importance"), (2, "mean"), (1, "last")]]  # type: ignore[arg-type]
     scores = logits(heads, features, "cpu")
     assert scores.shape == (3, 20)
     assert scores.dtype == np.float32
@@ -350,6 +345,10 @@ def test_ten_crop_rule_is_the_mean_of_the_ten_logits() -> None:
     for column, path in enumerate(pictures["path"]):
         expected = values[:, (rows["path"] == path).to_numpy()].astype(np.float64).mean(1)
         np.testing.assert_allclose(means[:, column], expected, rtol=1e-6)
+    none, no_values = mean_over_views(rows[:0], values[:, :0])
+    assert len(none) == 0
+    assert no_values.shape == (2, 0)
+    assert mean_over_views(rows, values[:0])[1].shape == (0, 4)
 
 
 def test_mean_token_of_each_block() -> None:

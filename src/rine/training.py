@@ -106,9 +106,7 @@ def learning_rate(epoch: int, lr: float, config: TrainingConfig) -> float:
 def _check(features: TokenSet, runs: Sequence[Run], epochs: Sequence[int]) -> int:
     """Return the last epoch; raise where there is nothing to train, or nothing to learn."""
     if not runs or not epochs or min(epochs) < 1:
-        raise ValueError(
-            f"training needs runs, and epochs from 1; got {len(runs)} runs, epochs {list(epochs)}"
-        )
+        raise ValueError(f"training needs runs, and epochs from 1; got {len(runs)} runs, epochs {list(epochs)}")
     counts = {label: int((features.rows["label"] == label).sum()) for label in (0, 1)}
     if min(counts.values()) == 0 or sum(counts.values()) < len(features.rows):
         raise ValueError(
@@ -228,6 +226,8 @@ def mean_over_views(rows: pd.DataFrame, values: np.ndarray) -> tuple[pd.DataFram
     """
     picture, _ = pd.factorize(rows["path"])
     counts = np.bincount(picture)
-    means = np.stack([np.bincount(picture, weights=row, minlength=len(counts)) / counts for row in values])
+    means = np.empty((len(values), len(counts)), np.float32)
+    for mean, row in zip(means, values, strict=True):
+        mean[:] = np.bincount(picture, weights=row, minlength=len(counts)) / counts  # summed in float64
     first = ~pd.Series(picture).duplicated().to_numpy()
-    return rows[first].reset_index(drop=True), means.astype(np.float32)
+    return rows[first].reset_index(drop=True), means
