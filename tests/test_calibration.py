@@ -62,9 +62,7 @@ def test_false_alarms_on_new_pictures_keep_to_the_level():
     for _ in range(200):
         logits = np.concatenate([rng.normal(size=200), 2 + rng.normal(size=50)])
         found = fit(np.repeat([False, True], [200, 50]), logits)
-        rates.append(
-            [np.mean(rng.normal(size=500) > t) for t in (found.threshold_fpr1, found.threshold_fpr5)]
-        )
+        rates.append([np.mean(rng.normal(size=500) > t) for t in (found.threshold_fpr1, found.threshold_fpr5)])
     assert np.mean(rates, axis=0) == pytest.approx([2 / 201, 10 / 201], abs=0.003)
 
 
@@ -76,12 +74,7 @@ def test_verdicts_are_of_three_kinds_and_agree_with_the_probability():
         name: [x for x in np.linspace(-10, 10, 201) if verdict(found, x)[0] == name]
         for name in ("real", "inconclusive", "synthetic")
     }
-    assert (
-        max(called["real"])
-        < min(called["inconclusive"])
-        < max(called["inconclusive"])
-        < min(called["synthetic"])
-    )
+    assert max(called["real"]) < min(called["inconclusive"]) < max(called["inconclusive"]) < min(called["synthetic"])
     for name, low, high in (("real", 0, 0.5), ("synthetic", 0.5, 1)):
         assert all(low <= verdict(found, x)[1] <= high for x in called[name])
     assert verdict(found, 0.3)[1] == pytest.approx(probability(found, np.array([0.3]))[0])

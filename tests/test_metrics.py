@@ -48,9 +48,7 @@ def test_all_metrics_of_ordinary_scores_are_there(logits):
     assert set(values) == set(METRICS)
     assert all(0 <= value.value < 5 and value.reason == "" for value in values.values())
     # a threshold chosen in hindsight is never worse than one that was given
-    assert values["oracle_accuracy"].value >= max(
-        values["accuracy"].value, values["calibrated_accuracy"].value
-    )
+    assert values["oracle_accuracy"].value >= max(values["accuracy"].value, values["calibrated_accuracy"].value)
     assert values["tpr_at_fpr1"].value <= values["tpr_at_fpr5"].value
     by_class = (values["accuracy_real"].value + values["accuracy_fake"].value) / 2
     assert values["balanced_accuracy"].value == pytest.approx(by_class)

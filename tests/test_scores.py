@@ -112,9 +112,7 @@ def test_published_scores_read_and_written_are_the_same_bytes(tmp_path):
     ],
 )
 def test_a_wrong_cell_is_named_by_line_and_column(tmp_path, column, value, allowed):
-    with pytest.raises(
-        ScoresError, match=rf"line 7, column {column}: {value or 'empty'}.*allowed: .*{allowed}"
-    ):
+    with pytest.raises(ScoresError, match=rf"line 7, column {column}: {value or 'empty'}.*allowed: .*{allowed}"):
         read_scores(edited(tmp_path, 7, column, value))
 
 
@@ -156,9 +154,7 @@ def test_a_folder_of_scores_is_read_as_it_was_written(tmp_path, scores):
     again = ImageScores.read(tmp_path / "grid")
     assert np.array_equal(again.logits, scores.logits)
     pd.testing.assert_frame_equal(again.images, scores.images)
-    pd.testing.assert_frame_equal(
-        summarise(again, TEST_SETS), summarise(scores, TEST_SETS), check_dtype=False
-    )
+    pd.testing.assert_frame_equal(summarise(again, TEST_SETS), summarise(scores, TEST_SETS), check_dtype=False)
     first = {path.name: path.read_bytes() for path in (tmp_path / "grid").iterdir()}
     again.write(tmp_path / "twice")
     assert {path.name: path.read_bytes() for path in (tmp_path / "twice").iterdir()} == first

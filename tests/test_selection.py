@@ -125,9 +125,7 @@ def test_family_out_scores_gans_by_the_rest_and_the_rest_by_gans():
 
 def test_families_of_ones_own_generators_count():
     scores = made_up(generators=("mine", "yours"))
-    assert (
-        rules_table(grid_of(scores)).set_index("rule").loc["family_out", "reason"].startswith("none of the 2")
-    )
+    assert rules_table(grid_of(scores)).set_index("rule").loc["family_out", "reason"].startswith("none of the 2")
     own = rules_table(grid_of(scores, {"mine": "gan", "yours": "diffusion"})).set_index("rule")
     assert own.loc["family_out", "reason"] == ""
     assert np.isfinite(own.loc["family_out", "acc"])
@@ -169,18 +167,10 @@ def reason(scores: pd.DataFrame) -> str:
 
 def test_seeds_of_a_configuration_are_averaged():
     scores = made_up(seeds=3)
-    means = (
-        scores.groupby(["xi", "q", "d", "epochs", "generator"])[["acc", "ap", "val_loss"]]
-        .mean()
-        .reset_index()
-    )
-    shared = {
-        name: scores[name].iloc[0] for name in ("study", "training_set", "backbone", "classes", "variant")
-    }
+    means = scores.groupby(["xi", "q", "d", "epochs", "generator"])[["acc", "ap", "val_loss"]].mean().reset_index()
+    shared = {name: scores[name].iloc[0] for name in ("study", "training_set", "backbone", "classes", "variant")}
     averaged = rules_table(grid_of(means.assign(**shared, fraction=np.nan)))
-    assert rules_table(grid_of(scores))["acc"].tolist() == pytest.approx(
-        averaged["acc"].tolist(), nan_ok=True
-    )
+    assert rules_table(grid_of(scores))["acc"].tolist() == pytest.approx(averaged["acc"].tolist(), nan_ok=True)
     assert (averaged["n_configurations"] == 8).all()
 
 
@@ -190,9 +180,7 @@ def test_the_top_starts_with_the_choice_and_repeats_nothing(rule):
     top = choose(grid, rule, 8)
     assert top[0] == choose(grid, rule)[0]
     assert len({tuple(each.values()) for each in top}) == 8
-    score = {
-        tuple(row): s for row, s in zip(grid.configurations.to_numpy(), grid.score.mean(axis=1), strict=True)
-    }
+    score = {tuple(row): s for row, s in zip(grid.configurations.to_numpy(), grid.score.mean(axis=1), strict=True)}
     if rule == "paper":
         values = [score[tuple(each.values())] for each in top]
         assert values == sorted(values, reverse=True)
@@ -201,9 +189,7 @@ def test_the_top_starts_with_the_choice_and_repeats_nothing(rule):
 
 @pytest.mark.parametrize("rule", ["mean", "ensemble", "best"])
 def test_a_rule_that_names_no_model_is_refused(rule):
-    with pytest.raises(
-        ValueError, match=f"'{rule}' names no configuration to train; choose from paper, leave"
-    ):
+    with pytest.raises(ValueError, match=f"'{rule}' names no configuration to train; choose from paper, leave"):
         choose(grid_of(made_up()), rule)
 
 
@@ -217,9 +203,7 @@ def test_a_hole_in_the_grid_is_named():
 
 def test_the_ensemble_is_the_mean_logit_of_each_seed():
     labels = np.repeat([0, 1], 20)
-    images = pd.DataFrame(
-        {"path": [f"{i}" for i in range(40)], "label": labels, "category": "", "split": "test"}
-    )
+    images = pd.DataFrame({"path": [f"{i}" for i in range(40)], "label": labels, "category": "", "split": "test"})
     images = images.assign(source=np.where(labels, "fake", "real"), digest="")
     test_sets = pd.DataFrame({"generator": ["progan"], "family": ["gan"], "real": ["real"], "fake": ["fake"]})
     runs = made_up(seeds=2, generators=("progan",)).drop(columns=["generator", "acc", "ap", "val_loss"])

@@ -48,9 +48,7 @@ def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
     """
     labels, logits = np.asarray(labels).astype(bool), np.asarray(logits, dtype=np.float64)
     if labels.shape != logits.shape or labels.ndim != 1:
-        raise ValueError(
-            f"labels and logits are one number a picture each; got {labels.shape} and {logits.shape}"
-        )
+        raise ValueError(f"labels and logits are one number a picture each; got {labels.shape} and {logits.shape}")
     n, n_fake = len(labels), int(labels.sum())
     if n < FEWEST:
         return Calibration(

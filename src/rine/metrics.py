@@ -72,22 +72,16 @@ class Metric:
     needs: tuple[str, ...] = ()
 
 
-def evaluate(
-    labels: np.ndarray, logits: np.ndarray, calibration: Calibration | None = None
-) -> dict[str, Value]:
+def evaluate(labels: np.ndarray, logits: np.ndarray, calibration: Calibration | None = None) -> dict[str, Value]:
     """Every metric of `METRICS` for labels (N,) and logits (N,)."""
     labels, logits = np.asarray(labels).astype(bool), np.asarray(logits, dtype=np.float64)
     if labels.shape != logits.shape or labels.ndim != 1:
-        raise ValueError(
-            f"labels and logits are one number a picture each; got {labels.shape} and {logits.shape}"
-        )
+        raise ValueError(f"labels and logits are one number a picture each; got {labels.shape} and {logits.shape}")
     lacking = _lacking(labels, logits, calibration)
     values = {}
     for name, metric in METRICS.items():
         reason = next((lacking[need] for need in ("any", *metric.needs) if need in lacking), "")
-        values[name] = (
-            Value(None, reason) if reason else Value(float(metric.function(labels, logits, calibration)))
-        )
+        values[name] = Value(None, reason) if reason else Value(float(metric.function(labels, logits, calibration)))
     return values
 
 
@@ -245,9 +239,7 @@ METRICS: dict[str, Metric] = {
     "tpr_at_fpr5": Metric("TPR at 5 % FPR", _tpr_at(0.05), _CURVE),
     "ece": Metric("Expected calibration error", _raw(_ece), ("number",)),
     "nll": Metric("Negative log-likelihood", _raw(_nll)),
-    "calibrated_accuracy": Metric(
-        "Accuracy at the calibrated threshold", _calibrated_accuracy, ("calibration",)
-    ),
+    "calibrated_accuracy": Metric("Accuracy at the calibrated threshold", _calibrated_accuracy, ("calibration",)),
     "calibrated_ece": Metric("Expected calibration error, calibrated", _ece, ("calibration", "number")),
     "calibrated_nll": Metric("Negative log-likelihood, calibrated", _nll, ("calibration",)),
     "oracle_accuracy": Metric("Accuracy at the best threshold in hindsight", _oracle_accuracy, _CURVE),

@@ -65,9 +65,7 @@ def grid_of(
     if lacking.any():
         *place, generator = wanted[lacking][0]
         named = ", ".join(f"{key} {value}" for key, value in zip(keys, place, strict=True))
-        raise ScoresError(
-            f"column generator: no row of {generator} for {named}; needed: one for each configuration"
-        )
+        raise ScoresError(f"column generator: no row of {generator} for {named}; needed: one for each configuration")
     laid = mean.loc[wanted].to_numpy().reshape(len(configurations), len(generators), 2)
     # a missing loss stays missing: the mean over seeds must not hide it
     loss = scores.groupby(keys)["val_loss"].agg(lambda values: values.mean(skipna=False)).to_numpy()

@@ -86,9 +86,7 @@ def check_scores(cells: pd.DataFrame, origin: str = "scores") -> pd.DataFrame:
     """Check a table of cells (strings or numbers) and type its columns; raises as `read_scores` does."""
     missing = [column for column in COLUMNS if column not in cells]
     if missing:
-        raise ScoresError(
-            f"{origin}: line 1: missing column {', '.join(missing)}; needed: {', '.join(COLUMNS)}"
-        )
+        raise ScoresError(f"{origin}: line 1: missing column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
     columns = [*COLUMNS, *(["seed"] if "seed" in cells else [])]
     table = pd.DataFrame({column: _typed(cells[column], column, origin) for column in columns})
     for column in ("study", "training_set", "backbone", "generator"):
@@ -126,9 +124,7 @@ def _refuse(bad: pd.Series, cells: pd.Series, column: str, allowed: str, origin:
         at = int(np.flatnonzero(bad.to_numpy())[0])
         more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
         value = str(cells.iloc[at])
-        raise ScoresError(
-            f"{origin}: line {at + 2}, column {column}: {value or 'empty'}{more}; allowed: {allowed}"
-        )
+        raise ScoresError(f"{origin}: line {at + 2}, column {column}: {value or 'empty'}{more}; allowed: {allowed}")
 
 
 def _refuse_twice(table: pd.DataFrame, key: list[str], origin: str) -> None:

@@ -51,9 +51,7 @@ class ImageScores:
             raise ScoresError(f"logits have shape {self.logits.shape}; {expected} is (runs, images)")
         missing = [column for column in IMAGE_COLUMNS if column not in self.images]
         if missing:
-            raise ScoresError(
-                f"images: missing column {', '.join(missing)}; needed: {', '.join(IMAGE_COLUMNS)}"
-            )
+            raise ScoresError(f"images: missing column {', '.join(missing)}; needed: {', '.join(IMAGE_COLUMNS)}")
         bad = np.argwhere(~np.isfinite(self.logits))
         if len(bad):
             run, image = bad[0]
@@ -71,9 +69,7 @@ class ImageScores:
         folder.mkdir(parents=True, exist_ok=True)
         _with_validation(self).to_csv(folder / "runs.csv", index=False, lineterminator="\n")
         self.images.to_csv(folder / "images.csv", index=False, lineterminator="\n")
-        save_file(
-            {"logits": np.ascontiguousarray(self.logits, dtype=np.float32)}, folder / "logits.safetensors"
-        )
+        save_file({"logits": np.ascontiguousarray(self.logits, dtype=np.float32)}, folder / "logits.safetensors")
 
     @staticmethod
     def read(folder: Path | str) -> ImageScores:
@@ -197,9 +193,7 @@ def _refuse_images(images: pd.DataFrame) -> None:
         bad = ~images[column].isin(allowed).to_numpy()
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
-            raise ScoresError(
-                f"images: row {at}, column {column}: {images[column].iloc[at]}; allowed: {allowed}"
-            )
+            raise ScoresError(f"images: row {at}, column {column}: {images[column].iloc[at]}; allowed: {allowed}")
     key = [c for c in ("source", "label", "path", "split", "view") if c in images]
     twice = images.duplicated(key).to_numpy()
     if twice.any():

@@ -124,9 +124,7 @@ def choose(grid: Grid, rule: str, top: int = 1) -> list[dict[str, float | int]]:
     a rule that names no model (`mean`, `ensemble`) or cannot be applied here.
     """
     if rule not in CHOOSING:
-        raise ValueError(
-            f"select.rule = {rule!r} names no configuration to train; choose from {', '.join(CHOOSING)}"
-        )
+        raise ValueError(f"select.rule = {rule!r} names no configuration to train; choose from {', '.join(CHOOSING)}")
     outcome = RULES[rule](grid)
     if outcome.model is None:
         raise ValueError(f"select.rule = {rule!r} cannot be applied: {outcome.reason}")
@@ -176,11 +174,7 @@ def generators_table(grid: Grid) -> pd.DataFrame:
             rows.append(
                 {"rule": name, "generator": generator, "family": grid.families[g]}
                 | {"acc": outcome.acc[g], "ap": outcome.ap[g]}
-                | (
-                    {"xi": np.nan, "q": None, "proj_dim": None, "epochs": None}
-                    if used < 0
-                    else _plain(grid, used)
-                )
+                | ({"xi": np.nan, "q": None, "proj_dim": None, "epochs": None} if used < 0 else _plain(grid, used))
             )
     return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
 
