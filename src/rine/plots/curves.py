@@ -39,7 +39,7 @@ def curves(points: pd.DataFrame, kind: str) -> Figure:
     """
     settings = list(dict.fromkeys(points["setting"]))
     families = list(dict.fromkeys(points["family"]))
-    figure, axes = canvas(1, len(settings), max(4.2, 3.3 * len(settings)), 3.8, sharey=True)
+    figure, axes = canvas(1, len(settings), max(4.2, 3.3 * len(settings)), 4.4, sharey=True)
     for panel, setting in zip(axes[0], settings, strict=True):
         mine = points[points["setting"] == setting]
         for i, family in enumerate(families):
@@ -48,10 +48,11 @@ def curves(points: pd.DataFrame, kind: str) -> Figure:
                 panel.plot(one["x"], one["y"], label=family, **(line(i) | {"markevery": (i * 6, 40)}))
         if kind == "roc":
             panel.plot([0, 1], [0, 1], color="#888888", linewidth=0.8)
-        panel.set(title=setting, xlim=(-0.02, 1.02), ylim=(-0.02 if kind == "roc" else None, 1.02), box_aspect=1)
+        panel.set(title=setting, xlim=(-0.02, 1.02), box_aspect=1)
         panel.set_xlabel("False alarms (%)" if kind == "roc" else "Recall (%)")
         percent(panel)
         percent(panel, "x")
+    axes[0, 0].set_ylim(-0.02 if kind == "roc" else None, 1.02)
     axes[0, 0].set_ylabel("Detected (%)" if kind == "roc" else "Precision (%)")
     legend_below(figure, axes[0, 0])
     return figure

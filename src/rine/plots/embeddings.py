@@ -15,6 +15,7 @@ GROUPS = (
     ("real", "real", "o", COLOURS[3]),
     ("gan", "GAN", "^", COLOURS[0]),
     ("diffusion", "diffusion", "s", COLOURS[1]),
+    ("own", "own data", "D", COLOURS[4]),
 )
 
 

@@ -49,8 +49,15 @@ def _map(axes: Axes, image: np.ndarray, cells: list[Cell]) -> AxesImage:
     if len(cells) > 1:
         for cell in cells:
             corner = (cell.left + cell.size / 2, cell.top + cell.size / 2)
-            axes.annotate(f"{cell.probability:.2f}", corner, ha="center", va="center", fontsize=7, color="white",
-                          bbox={"boxstyle": "round,pad=0.15", "facecolor": EDGE, "edgecolor": "none", "alpha": 0.7})
+            axes.annotate(
+                f"{cell.probability:.2f}",
+                corner,
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white",
+                bbox={"boxstyle": "round,pad=0.15", "facecolor": EDGE, "edgecolor": "none", "alpha": 0.7},
+            )
     else:
         [cell] = cells
         axes.add_patch(Rectangle((cell.left, cell.top), cell.size, cell.size, fill=False, edgecolor=EDGE))

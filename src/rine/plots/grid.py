@@ -96,6 +96,7 @@ def beside(table: pd.DataFrame) -> Figure:
             panel.plot(mine["published"], places, "o", label="published", mfc="white", mec=EDGE)
             panel.plot(mine["ours"], places, "D", label="ours", mfc="#2c77b0", mec=EDGE, mew=0.4)
             panel.set_yticks(places, names)
+            panel.set_ylim(-0.6, len(names) - 0.4)
             panel.grid(axis="x")
             panel.set_xlabel(label)
             percent(panel, "x")

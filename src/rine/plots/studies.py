@@ -82,7 +82,7 @@ def _bars(axes: Axes, wide: pd.DataFrame, label: str, numbers: bool = False) -> 
         drawn = axes.bar(places, wide[column] - low, width, bottom=low, label=_name(column), **fill(i))
         if numbers:
             texts = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in wide[column]]
-            axes.bar_label(drawn, texts, fontsize=6.5, padding=1.5, rotation=90 if wide.size > 12 else 0)
+            axes.bar_label(drawn, texts, fontsize=6.5, padding=1.5, rotation=90 if wide.size > 8 else 0)
     axes.set_ylim(low, 1.0 if not numbers else 1.0 + 0.12 * (1 - low))
     axes.set_xlim(-0.6, len(wide) - 0.4)
     axes.set_ylabel(label)

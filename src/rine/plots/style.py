@@ -54,7 +54,7 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
-            matplotlib.rcParams.update(STYLE)
+            matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]  # newer stubs list every key
             return draw(*args, **kwargs)
 
     return inside

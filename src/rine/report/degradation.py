@@ -27,7 +27,7 @@ def degradation(study: Study) -> pd.DataFrame:
         for kind, runs in _sweeps(scores).items():
             lines = [("none", clean)] if clean is not None else []
             lines += [(strength, scores.logits[run]) for strength, run in runs]
-            rows += [(setting, STRENGTHS.get(kind, kind), s, *_means(sets, line, threshold)) for s, line in lines]
+            rows += [(setting, _words(kind), s, *_means(sets, line, threshold)) for s, line in lines]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -59,3 +59,8 @@ def _means(sets: list[TestSet], logits: np.ndarray, threshold: float) -> tuple[f
     auc = [roc_auc_score(each.labels, logits[each.rows]) for each in sets]
     tpr = [np.mean(logits[each.rows][each.labels] > threshold) for each in sets]
     return float(np.mean(auc)), float(np.mean(tpr))
+
+
+def _words(kind: str) -> str:
+    """What the strength of a degradation is called."""
+    return STRENGTHS[kind][0] if kind in STRENGTHS else kind

@@ -21,8 +21,11 @@ PACKAGES = ("rine", "torch", "open_clip_torch", "numpy", "scikit-learn", "pandas
 def pictures(study: Study) -> Section:
     """What the dataset doctor found."""
     if study.doctor.empty:
-        return Section("pictures", "The pictures", ["The pictures have not been looked at yet: `rine prepare` does it."])
-    warnings, words = [], []
+        return Section(
+            "pictures", "The pictures", ["The pictures have not been looked at yet: `rine prepare` does it."]
+        )
+    warnings: list[str] = []
+    words: list[str] = []
     for row in study.findings.to_dict("records"):
         place = "" if pd.isna(row["set"]) else str(row["set"])
         line = f"{title(place)}: {row['finding']}" if place else str(row["finding"])

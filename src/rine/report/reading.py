@@ -10,6 +10,7 @@ import pandas as pd
 
 from rine.calibration import Calibration
 from rine.params import Params, TowerConfig
+from rine.publish import stack
 from rine.report.labels import label_settings
 from rine.score_table import COLUMNS, STUDIES, read_scores
 from rine.scores import ImageScores
@@ -40,7 +41,7 @@ def together(paths: Iterable[Path]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=[*COLUMNS, "seed"])
     joined = pd.concat(tables, ignore_index=True)
-    return joined if "seed" in joined else joined.assign(seed=pd.NA)
+    return joined if "seed" in joined else joined.assign(seed=None)
 
 
 def rules_of(scores: pd.DataFrame, encoder: str) -> pd.DataFrame:
@@ -66,6 +67,15 @@ def image_scores(folder: Path, known: frozenset[str], labels: Iterable[str]) -> 
     scores = ImageScores.read(folder)
     setting = label_settings(scores.runs, known)["setting"].to_numpy()
     return {name: scores.take(setting == name) for name in labels if (setting == name).any()}
+
+
+def stacked(parts: Iterable[Mapping[str, ImageScores]]) -> dict[str, ImageScores]:
+    """Scores of a setting that lie in several folders, over the same pictures, as one."""
+    found: dict[str, ImageScores] = {}
+    for part in parts:
+        for name, scores in part.items():
+            found[name] = stack([found[name], scores]) if name in found else scores
+    return found
 
 
 def calibrations(folder: Path, labels: Mapping[str, str]) -> dict[str, Calibration]:

@@ -12,9 +12,9 @@ from rine.generators import FAMILY_TITLE, title
 from rine.metrics import METRICS as ALL_METRICS
 from rine.metrics import metrics_table
 from rine.plots import curves, grid, studies
-from rine.report.section import METRIC_NAMES, Figure, Section, long
 from rine.report.labels import LDM
 from rine.report.reading import RULE_COLUMNS
+from rine.report.section import METRIC_NAMES, Figure, Section, long
 from rine.report.study import Study
 from rine.scores import ImageScores, test_sets_of
 from rine.tables.estimates import METRICS, Intervals, by_generator
@@ -31,12 +31,15 @@ from rine.tables.headline import (
 from rine.tables.table import Row, Table, percent, text
 
 
-def headline(study: Study) -> Section:
+def headline(study: Study, nested: Intervals) -> Section:
     """The nested estimates with the paper's figure beside them, and every rule."""
     rules, known = study.rules, study.published_rules
     if rules.empty:
         return Section("headline", "Headline", ["No configuration has been chosen yet."])
-    tables = [headline_table(rules, known), rules_table("rules", "Selection rules side by side (%)", rules)]
+    tables = [
+        headline_table(rules, known, nested),
+        rules_table("rules", "Selection rules side by side (%)", rules, nested),
+    ]
     if len(known) and not known[[*RULE_COLUMNS]].equals(rules[[*RULE_COLUMNS]]):
         tables.append(rules_table("rules_published", "The same rules on the published scores (%)", known))
     data = rules.dropna(subset="acc").assign(panel=rules["setting"], rule=rules["rule"].map(rule_name))
@@ -47,43 +50,55 @@ def headline(study: Study) -> Section:
     return Section("headline", "Headline", tables=tables, figures=[figure])
 
 
-def generators(study: Study, ours: pd.DataFrame, known: pd.DataFrame, found: Intervals) -> Section:
+def generators(study: Study, ours: pd.DataFrame, known: pd.DataFrame, found: Intervals, nested: Intervals) -> Section:
     """The main tables: models trained on ProGAN, by generator."""
     mine = ours[ours["setting"] != LDM]
     if mine.empty:
         return Section("generators", "Generators", ["No model has been scored on the test sets yet."])
-    section = _generator_section(study, "generators", "Generators", mine, known, found)
+    section = _generator_section(study, "generators", "Generators", mine, known, found, nested)
     settings = list(dict.fromkeys(mine["setting"]))
     extra = [means_table(mine, found, settings)]
-    if len(found.draws) > 1:
-        extra.append(pairs_table(found, [name for name in settings if name in found.draws]))
+    compared = [name for name in settings if found.of(name, "acc")]
+    if len(compared) > 1:
+        extra.append(pairs_table(found, compared))
     return Section("generators", section.title, tables=[*extra, *section.tables], figures=section.figures)
 
 
 def latent_diffusion(
-    study: Study, ours: pd.DataFrame, everywhere: pd.DataFrame, known: pd.DataFrame, found: Intervals
+    study: Study, ours: pd.DataFrame, everywhere: pd.DataFrame, known: pd.DataFrame, found: Intervals, nested: Intervals
 ) -> Section:
     """The model trained on latent diffusion, on Synthbuster; and every model on both studies' test sets."""
     name, mine = "Latent diffusion, on Synthbuster", ours[ours["setting"] == LDM]
     if mine.empty:
         return Section("ldm", name, ["No model has been trained on latent diffusion yet."])
-    section = _generator_section(study, "ldm", name, mine, known, found)
+    section = _generator_section(study, "ldm", name, mine, known, found, nested)
     extra = [means_table(mine, found, [LDM])]
     synthbuster = pd.Series([study.at_home(LDM, generator) for generator in everywhere["generator"]], everywhere.index)
     if len(everywhere) > len(ours):
-        extra.append(across_table(everywhere, [("ForenSynths and diffusion", ~synthbuster), ("Synthbuster", synthbuster)]))
+        extra.append(
+            across_table(everywhere, [("ForenSynths and diffusion", ~synthbuster), ("Synthbuster", synthbuster)])
+        )
     tables = [replace(extra[0], key="means_ldm"), *extra[1:], *section.tables]
     return Section("ldm", name, tables=tables, figures=section.figures)
 
 
 def _generator_section(
-    study: Study, key: str, heading: str, mine: pd.DataFrame, known: pd.DataFrame, found: Intervals
+    study: Study, key: str, heading: str, mine: pd.DataFrame, known: pd.DataFrame, found: Intervals, nested: Intervals
 ) -> Section:
     tricks = shortcut_warnings(study)
     tables = [
         generator_table(
-            f"{key}_{metric}", f"{METRIC_TITLE[metric]} by generator (%)", metric, mine, known, found, study.family, tricks,
-            study.rules, study.published_rules,
+            f"{key}_{metric}",
+            f"{METRIC_TITLE[metric]} by generator (%)",
+            metric,
+            mine,
+            known,
+            found,
+            study.family,
+            tricks,
+            study.rules,
+            study.published_rules,
+            nested,
         )  # fmt: skip
         for metric in METRICS
     ]
@@ -98,13 +113,11 @@ def _generator_section(
 
 def beside(ours: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of setting, generator (label), metric, ours, published."""
-    mine, theirs = by_generator(ours), by_generator(known)
-    rows = [
-        (setting, title(generator), metric, value[metric], theirs[metric].get((setting, generator), np.nan))
-        for (setting, generator), value in mine.iterrows()  # type: ignore[misc, has-type]
-        for metric in METRICS
-    ]
-    return pd.DataFrame(rows, columns=["setting", "generator", "metric", "ours", "published"])
+    mine, theirs = (
+        by_generator(scores).stack().rename(name) for scores, name in ((ours, "ours"), (known, "published"))
+    )
+    table = mine.to_frame().join(theirs).rename_axis(["setting", "generator", "metric"]).reset_index()
+    return table.assign(generator=table["generator"].map(title))
 
 
 def shortcut_warnings(study: Study) -> dict[str, str]:

@@ -14,6 +14,7 @@ from rine.params import Params
 from rine.report import reading
 from rine.report.labels import class_sets, label, label_settings, study_of
 from rine.scores import ImageScores
+from rine.tables.estimates import Intervals, intervals
 
 PUBLISHED_ENCODER = "ViT-L/14"  # of the paper's tables
 # study -> what its absence leaves out, as the page says it
@@ -36,9 +37,9 @@ def _nothing() -> pd.DataFrame:
 class Study:
     """Tables of scores with the column `setting` (label for people), scores of pictures by setting, and the rest.
 
-    `models` are the stored models' scores (one run a seed, the first seed first), `baselines` and `degraded` the same of
-    other classifiers and of degraded pictures, `ablated` by (variant, setting). `rules` has setting, rule, acc, ap.
-    `blocks` maps the name of an encoder to (number of blocks, width).
+    Scores of pictures, by setting: `models` of the stored models (one run a seed, the first seed first), `baselines` of
+    other classifiers, `perturbed` and `degraded` of changed pictures, `ablated`, `longer`, `shares`, `ldm` and `grid` (of
+    the encoder in force) of the single experiments. `rules` has setting, rule, acc, ap. `blocks` maps the name of an encoder to (number of blocks, width).
     """
 
     scores: pd.DataFrame
@@ -51,7 +52,13 @@ class Study:
     models: Mapping[str, ImageScores] = field(default_factory=dict)
     baselines: Mapping[str, ImageScores] = field(default_factory=dict)
     degraded: Mapping[str, ImageScores] = field(default_factory=dict)
-    ablated: Mapping[tuple[str, str], ImageScores] = field(default_factory=dict)
+    perturbed: Mapping[str, ImageScores] = field(default_factory=dict)
+    ablated: Mapping[str, ImageScores] = field(default_factory=dict)
+    longer: Mapping[str, ImageScores] = field(default_factory=dict)
+    shares: Mapping[str, ImageScores] = field(default_factory=dict)
+    ldm: Mapping[str, ImageScores] = field(default_factory=dict)
+    grid: Mapping[str, ImageScores] = field(default_factory=dict)
+    rules_by_generator: pd.DataFrame = field(default_factory=_nothing)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     test_sets: pd.DataFrame = field(default_factory=_nothing)
     importance: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -85,6 +92,15 @@ class Study:
         """The test sets of a setting's study."""
         return self.test_sets[self.test_sets["study"] == study_of(setting)] if len(self.test_sets) else self.test_sets
 
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+        return self.params.report.confidence if self.params else 0.0
+
+    def intervals(self, scores: Mapping[str, ImageScores], by: str | None = None) -> Intervals:
+        """Bootstrap intervals of some scores over the test sets of each setting's study; none without parameters."""
+        return intervals(scores, self.home_sets, self.params.report if self.params else None, by)
+
     def _of_generator(self, column: str, generator: str) -> str:
         if self.test_sets.empty:
             return ""
@@ -99,7 +115,11 @@ def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> S
     scores, known = label_settings(scores, sets), label_settings(known, sets)
     settings = {name: label("progan", classes, sets) for name, classes in params.settings.items()}
     labels = settings | {"ldm": label("ldm", (), sets)}
-    index, validated, models = artifacts / "index", artifacts / "validate", list(labels.values())
+    index, models = artifacts / "index", list(labels.values())
+
+    def scored(folder: str) -> dict[str, ImageScores]:
+        return reading.image_scores(artifacts / folder, sets, models)
+
     return Study(
         scores=scores,
         published=known,
@@ -108,19 +128,22 @@ def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> S
         published_rules=reading.rules_of(known, PUBLISHED_ENCODER),
         labels=labels,
         params=params,
-        models=reading.image_scores(validated, sets, models),
-        baselines=reading.image_scores(validated / "baselines", sets, models),
-        degraded=reading.image_scores(artifacts / "perturb" / "degrade", sets, models),
-        ablated={
-            (variant, shown): found
-            for variant in params.ablate.variants
-            for name in settings
-            for shown, found in reading.image_scores(artifacts / "ablate" / variant / name, sets, models).items()
-        },
+        models=scored("validate"),
+        baselines=scored("validate/baselines"),
+        degraded=scored("perturb/degrade"),
+        perturbed=scored("perturb"),
+        ablated=reading.stacked(
+            scored(f"ablate/{variant}/{name}") for name in settings for variant in params.ablate.variants
+        ),
+        longer=reading.stacked(scored(f"epochs/{name}") for name in settings),
+        shares=reading.stacked(scored(f"dataset_size/{name}") for name in settings),
+        ldm=scored("ldm"),
+        grid=reading.stacked(scored(f"grid/{params.encoder}-{name}") for name in settings),
+        rules_by_generator=reading.our_rules(artifacts / "select" / "generators.csv", params.encoder, labels),
         calibrations=reading.calibrations(artifacts / "best", labels),
         test_sets=reading.table(index / "test_sets.csv"),
         importance=reading.importance(artifacts / "best", labels),
-        embeddings=reading.table(validated / "embeddings.csv"),
+        embeddings=reading.table(artifacts / "validate" / "embeddings.csv"),
         doctor=reading.table(index / "doctor.csv"),
         shortcuts=reading.table(index / "shortcuts.csv"),
         findings=reading.table(index / "findings.csv"),

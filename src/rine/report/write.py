@@ -11,28 +11,30 @@ import numpy as np
 import pandas as pd
 
 from rine.plots.style import png
-from rine.report import experiments, material, page, results
+from rine.report import comparisons, experiments, material, page, results
+from rine.report.nested import nested_intervals
 from rine.report.section import Section
 from rine.report.study import PUBLISHED_ENCODER, Study
-from rine.tables.estimates import METRICS, Intervals, by_generator, chosen, draw
+from rine.tables.estimates import METRICS, by_generator, chosen
 from rine.tables.headline import HEADLINE
 
 
 def sections_of(study: Study) -> list[Section]:
     """Everything that can be said of a study, in the order of the page; parts that nothing is known of are left out."""
     everywhere = chosen(study.scores, study.encoder)
-    ours, known, found = at_home(study, everywhere), published_models(study), intervals(study)
+    ours, known = at_home(study, everywhere), published_models(study)
+    found, nested = study.intervals(study.models), nested_intervals(study)
     listed = [
-        results.headline(study),
-        results.generators(study, ours, known, found),
+        results.headline(study, nested),
+        results.generators(study, ours, known, found, nested),
         results.metrics(study),
         results.curve_section(study),
-        experiments.baselines(study, ours, found),
-        experiments.ablation(study, ours, found),
-        experiments.perturbations(study, ours),
+        comparisons.baselines(study, ours, found),
+        comparisons.ablation(study, ours, found),
+        comparisons.perturbations(study, ours, found),
         experiments.epochs(study),
         experiments.data_size(study),
-        results.latent_diffusion(study, ours, everywhere, known, found),
+        results.latent_diffusion(study, ours, everywhere, known, found, nested),
         experiments.hyper_parameters(study, ours),
         experiments.inside(study),
         material.pictures(study),
@@ -51,15 +53,6 @@ def published_models(study: Study) -> pd.DataFrame:
     """Published scores of the paper's own choice: of the study's encoder where it was published, else of the paper's."""
     there = set(study.published["backbone"])
     return chosen(study.published, study.encoder if study.encoder in there else PUBLISHED_ENCODER)
-
-
-def intervals(study: Study) -> Intervals:
-    """Bootstrap every stored model on the test sets of its study."""
-    if study.params is None:
-        return Intervals({}, 0.0)
-    config = study.params.report
-    drawn = {name: draw(scores, study.home_sets(name), config) for name, scores in study.models.items()}
-    return Intervals({name: draws for name, draws in drawn.items() if draws is not None}, config.confidence)
 
 
 def render(sections: Sequence[Section], notice: str = "") -> dict[str, bytes]:

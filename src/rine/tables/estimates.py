@@ -1,8 +1,8 @@
-"""Means of the chosen models by generator, with bootstrap intervals over pictures and the spread over seeds."""
+"""Means of runs with bootstrap intervals over pictures, paired differences, and the spread over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from rine.selection import choose, grid_of
 
 METRICS = ("acc", "ap")
 CONFIGURATION = ["xi", "q", "d", "epochs"]
+Key = tuple[str, object]  # setting, and a variant, a number of epochs, ...; "" for the setting's own model
 
 
 @dataclass(frozen=True)
@@ -29,39 +30,57 @@ class Apart:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Bootstrap draws of each setting's model over the test sets of its study."""
+    """Bootstrap draws of groups of runs (the seeds of a configuration, mostly): key -> (draws, runs of the group)."""
 
-    draws: Mapping[str, Draws]
+    groups: Mapping[Key, tuple[Draws, list[int]]]
     confidence: float
 
-    def of(self, setting: str, metric: str, generator: str | None = None) -> Interval | None:
-        """The interval of one generator's mean over seeds, or of the mean over all generators."""
-        draws = self.draws.get(setting)
+    def of(self, setting: str, metric: str, generator: str | None = None, value: object = "") -> Interval | None:
+        """The interval of a group's mean on one generator, or over all of them."""
+        draws, runs = self.groups.get((setting, value), (None, []))
         if draws is None or (generator is not None and generator not in draws.generators):
             return None
-        names = None if generator is None else [generator]
-        return interval(draws.mean(metric, range(len(draws.acc)), names), self.confidence)
+        return interval(draws.mean(metric, runs, None if generator is None else [generator]), self.confidence)
 
-    def between(self, setting: str, other: str, metric: str) -> Apart | None:
-        """One setting's model less another's."""
-        draws = self.draws.get(setting)
-        return None if draws is None else self.against(other, metric, draws)
-
-    def against(self, setting: str, metric: str, others: Draws) -> Apart | None:
-        """`others` less this setting's model, over the generators that both have; the same draws of the same pictures."""
-        mine = self.draws.get(setting)
-        shared = [name for name in mine.generators if name in others.generators] if mine else []
-        if mine is None or not shared:
+    def less(self, setting: str, metric: str, base: Intervals, other: str, value: object = "") -> Apart | None:
+        """A group less the model of the setting `other`, on the generators and draws that both have."""
+        draws, runs = self.groups.get((setting, value), (None, []))
+        draws_before, runs_before = base.groups.get((other, ""), (None, []))
+        if draws is None or draws_before is None:
             return None
-        there, here = (each.mean(metric, range(len(each.acc)), shared) for each in (others, mine))
-        found = difference(there, here, self.confidence)
-        return Apart(float(there.mean() - here.mean()), found.low, found.high, found.chance)
+        shared = [name for name in draws_before.generators if name in draws.generators]
+        if not shared:
+            return None
+        after, before = draws.mean(metric, runs, shared), draws_before.mean(metric, runs_before, shared)
+        found = difference(after, before, self.confidence)
+        return Apart(float(after.mean() - before.mean()), found.low, found.high, found.chance)
 
 
-def draw(scores: ImageScores, test_sets: pd.DataFrame, config: ReportConfig) -> Draws | None:
-    """Bootstrap draws of the runs of some scores over the test sets that have pictures in them; None where none has."""
-    sets = test_sets_of(scores.images, test_sets) if len(test_sets) else []
-    return bootstrap(sets, scores.logits, config.bootstrap, config.seed) if sets else None
+NONE = Intervals({}, 0.0)
+
+
+def bounds(found: Interval | None) -> tuple[float, float] | tuple[()]:
+    """An interval as the last arguments of a table's cell."""
+    return (found.low, found.high) if found else ()
+
+
+def intervals(
+    scores: Mapping[str, ImageScores],
+    home: Callable[[str], pd.DataFrame],
+    config: ReportConfig | None,
+    by: str | None = None,
+) -> Intervals:
+    """Bootstrap the runs of each setting over its own test sets, `home(setting)`, grouped by a column of the runs."""
+    groups: dict[Key, tuple[Draws, list[int]]] = {}
+    for setting, mine in scores.items() if config else ():
+        sets = test_sets_of(mine.images, home(setting)) if len(home(setting)) else []
+        if not sets or config is None:
+            continue
+        draws = bootstrap(sets, mine.logits, config.bootstrap, config.seed)
+        values = mine.runs[by] if by else pd.Series("", mine.runs.index)
+        for value in values.dropna().unique():
+            groups[setting, value] = draws, np.flatnonzero((values == value).fillna(False).to_numpy(bool)).tolist()
+    return Intervals(groups, config.confidence if config else 0.0)
 
 
 def run_means(scores: pd.DataFrame) -> pd.DataFrame:
@@ -101,4 +120,4 @@ def seed_spread(scores: pd.DataFrame, setting: str, metric: str) -> float:
     """Standard deviation over seeds of a setting's mean over generators; NaN with one seed."""
     mine = scores[scores["setting"] == setting]
     means = mine.groupby("seed", dropna=False)[metric].mean()
-    return float(means.std(ddof=1)) if len(means) > 1 else float(np.nan)
+    return float(means.std(ddof=1)) if len(means) > 1 else float("nan")

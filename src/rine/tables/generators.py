@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from rine.generators import FAMILY_TITLE, title
-from rine.tables.estimates import Intervals, by_generator
+from rine.tables.estimates import Intervals, bounds, by_generator
 from rine.tables.headline import HEADLINE, rule_name, rule_value
 from rine.tables.table import MISSING, WARNING, Cell, Row, Table, difference, percent, text
 
@@ -25,12 +25,14 @@ def generator_table(
     shortcuts: Mapping[str, str],
     rules: pd.DataFrame,
     published_rules: pd.DataFrame,
+    nested: Intervals,
 ) -> Table:
     """One metric (acc or ap) of the chosen models by generator, in per cent.
 
     `ours` and `published` are scores tables of one configuration a setting; means over seeds are shown. `shortcuts`
     maps a generator to the warning that its file facts give its classes away. The last rows are what the two nested
-    estimates of `rules` (setting, rule, acc, ap) promise for a generator that nobody has seen.
+    estimates of `rules` (setting, rule, acc, ap) promise for a generator that nobody has seen; `nested` are their
+    intervals, by rule.
     """
     mine, theirs = by_generator(ours)[metric], by_generator(published)[metric]
     settings = list(dict.fromkeys(ours["setting"]))
@@ -41,14 +43,13 @@ def generator_table(
         group = FAMILY_TITLE.get(family(generator), family(generator))
         cells = [text(title(generator), WARNING if generator in shortcuts else "")]
         for setting in settings:
-            found = intervals.of(setting, metric, generator)
             value, known = mine.get((setting, generator)), theirs.get((setting, generator))
-            cells.append(percent(value, *((found.low, found.high) if found else ())))
+            cells.append(percent(value, *bounds(intervals.of(setting, metric, generator))))
             cells += _beside(value, known) if setting in compared else []
         rows.append(Row(cells, section=group if group != before else ""))
         before = group
     rows.append(_mean_row(metric, settings, compared, mine, theirs, intervals))
-    rows += _nested_rows(metric, settings, compared, rules, published_rules)
+    rows += _nested_rows(metric, settings, compared, rules, published_rules, nested)
     notes = [f"{WARNING} {title(name)}: {shortcuts[name]}" for name in generators if name in shortcuts]
     if compared:
         notes.insert(0, "Difference: ours less published, in points; the mean compares what both have.")
@@ -89,8 +90,7 @@ def _mean_row(
 ) -> Row:
     cells = [text("Mean")]
     for setting in settings:
-        found = intervals.of(setting, metric)
-        cells.append(percent(mine[setting].mean(), *((found.low, found.high) if found else ())))
+        cells.append(percent(mine[setting].mean(), *bounds(intervals.of(setting, metric))))
         if setting in compared:
             names = _common(mine, theirs, setting)
             here, there = mine[setting][names].mean(), theirs[setting][names].mean()
@@ -99,7 +99,12 @@ def _mean_row(
 
 
 def _nested_rows(
-    metric: str, settings: Sequence[str], compared: Sequence[str], rules: pd.DataFrame, published: pd.DataFrame
+    metric: str,
+    settings: Sequence[str],
+    compared: Sequence[str],
+    rules: pd.DataFrame,
+    published: pd.DataFrame,
+    nested: Intervals,
 ) -> list[Row]:
     """A row for each estimate that has not seen the generator it scores."""
     rows = []
@@ -107,7 +112,7 @@ def _nested_rows(
         cells = [text(f"Unseen: {rule_name(rule)}")]
         for setting in settings:
             value, known = rule_value(rules, setting, rule, metric), rule_value(published, setting, rule, metric)
-            cells.append(percent(value))
+            cells.append(percent(value, *bounds(nested.of(setting, metric, value=rule))))
             cells += _beside(value, known) if setting in compared else []
         if any(cell.text != MISSING for cell in cells[1:]):
             rows.append(Row(cells, strong=True))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from rine.tables.estimates import METRICS, Intervals, seed_spread
+from rine.tables.estimates import METRICS, NONE, Intervals, bounds, seed_spread
 from rine.tables.table import CHANCE_NOTE, Cell, Row, Table, difference, number, percent, text
 
 # rule -> what it does, in the words of the page; the first two have not seen the generator that they score
@@ -32,18 +32,19 @@ def rule_value(rules: pd.DataFrame, setting: str, rule: str, metric: str) -> flo
     return float(found.iloc[0]) if len(found) else None
 
 
-def headline_table(rules: pd.DataFrame, published: pd.DataFrame) -> Table:
+def headline_table(rules: pd.DataFrame, published: pd.DataFrame, nested: Intervals) -> Table:
     """The nested estimates by setting, the paper rule's figure beside them, and the gap: what choosing on the test adds.
 
-    `rules` and `published` have setting, rule, acc, ap (0..1): ours, and the same from the published scores.
+    `rules` and `published` have setting, rule, acc, ap (0..1): ours, and the same from the published scores; `nested` are
+    the intervals of ours, by rule.
     """
     settings = list(dict.fromkeys(rules["setting"]))
     columns = ["Setting", *(f"{name}" for _ in METRICS for name in ("leave one out", "family out", "paper", "gap"))]
     rows = []
     for setting in settings:
-        rows.append(Row([text(setting), *_headline_cells(rules, setting)], strong=True))
+        rows.append(Row([text(setting), *_headline_cells(rules, setting, nested)], strong=True))
         if len(published) and setting in set(published["setting"]):
-            rows.append(Row([text("published"), *_headline_cells(published, setting)]))
+            rows.append(Row([text("published"), *_headline_cells(published, setting, NONE)]))
     notes = [
         "Leave one out and family out: the configuration was chosen without the generators that it is scored on. "
         "Paper: it was chosen on them. Gap: paper less the lower of the two, in points."
@@ -52,18 +53,18 @@ def headline_table(rules: pd.DataFrame, published: pd.DataFrame) -> Table:
     return Table("headline", "What to expect on a generator nobody has seen", columns, rows, groups, notes)
 
 
-def _headline_cells(rules: pd.DataFrame, setting: str) -> list[Cell]:
+def _headline_cells(rules: pd.DataFrame, setting: str, nested: Intervals) -> list[Cell]:
     cells = []
     for metric in METRICS:
         three = [rule_value(rules, setting, rule, metric) for rule in HEADLINE]
-        nested = [value for value in three[:2] if value is not None]
-        paper = three[2]
-        gap = paper - min(nested) if nested and paper is not None else None
-        cells += [*map(percent, three), difference(gap)]
+        unseen, paper = [value for value in three[:2] if value is not None], three[2]
+        gap = paper - min(unseen) if unseen and paper is not None else None
+        found = [bounds(nested.of(setting, metric, value=rule)) for rule in HEADLINE]
+        cells += [percent(value, *band) for value, band in zip(three, found, strict=True)] + [difference(gap)]
     return cells
 
 
-def rules_table(key: str, heading: str, rules: pd.DataFrame) -> Table:
+def rules_table(key: str, heading: str, rules: pd.DataFrame, nested: Intervals = NONE) -> Table:
     """Every rule side by side: accuracy and AP by setting, the gap to the paper's rule under each."""
     settings = list(dict.fromkeys(rules["setting"]))
     rows = []
@@ -75,19 +76,25 @@ def rules_table(key: str, heading: str, rules: pd.DataFrame) -> Table:
             for metric in METRICS:
                 value, paper = (rule_value(rules, setting, name, metric) for name in (rule, "paper"))
                 gap = None if value is None or paper is None or rule == "paper" else paper - value
-                cells += [percent(value), Cell("") if rule == "paper" else difference(gap)]
+                band = bounds(nested.of(setting, metric, value=rule))
+                cells += [percent(value, *band), Cell("") if rule == "paper" else difference(gap)]
         rows.append(Row(cells, strong=rule in HEADLINE[:2]))
     columns = ["Rule", *["Acc.", "gap", "AP", "gap"] * len(settings)]
     groups = [("", 1), *((setting, 4) for setting in settings)]
     notes = ["Gap: what the paper's rule reports beyond this one, in points."]
-    notes += [f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names]
-    if "reason" in rules:
-        reasons = rules[rules["acc"].isna() & rules["reason"].notna()]
-        notes += [
-            f"{row['setting']}, {rule_name(row['rule'])}: not to be had, {row['reason']}."
-            for row in reasons.to_dict("records")
-        ]
-    return Table(key, heading, columns, rows, groups, notes)
+    notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names))
+    return Table(key, heading, columns, rows, groups, [*notes, *_reasons(rules)])
+
+
+def _reasons(rules: pd.DataFrame) -> list[str]:
+    """Why a rule has no figure, each reason once."""
+    if "reason" not in rules:
+        return []
+    without = rules[rules["acc"].isna() & rules["reason"].notna()]
+    return [
+        f"No {rule_name(str(rule))} for {', '.join(part['setting'])}: {reason}."
+        for (rule, reason), part in without.groupby(["rule", "reason"], sort=False)
+    ]
 
 
 def means_table(ours: pd.DataFrame, intervals: Intervals, settings: Sequence[str]) -> Table:
@@ -97,10 +104,9 @@ def means_table(ours: pd.DataFrame, intervals: Intervals, settings: Sequence[str
         mine = ours[ours["setting"] == setting]
         cells = [text(setting)]
         for metric in METRICS:
-            found = intervals.of(setting, metric)
             spread = 100 * seed_spread(ours, setting, metric)
             value = mine.groupby("generator")[metric].mean().mean()
-            cells += [percent(value, *((found.low, found.high) if found else ())), number(spread, 2)]
+            cells += [percent(value, *bounds(intervals.of(setting, metric))), number(spread, 2)]
         rows.append(Row([*cells, number(mine["generator"].nunique(), 0)]))
     columns = ["Setting", "mean", "seeds ±", "mean", "seeds ±", "Generators"]
     groups = [("", 1), ("Accuracy", 2), ("AP", 2), ("", 1)]
@@ -115,9 +121,11 @@ def pairs_table(intervals: Intervals, settings: Sequence[str]) -> Table:
         for second in settings[i + 1 :]:
             cells = [text(f"{second} less {first}")]
             for metric in METRICS:
-                apart = intervals.between(second, first, metric)
+                apart = intervals.less(second, metric, intervals, first)
                 value = apart.value if apart else None
-                cells.append(difference(value, bool(apart and apart.chance), (apart.low, apart.high) if apart else None))
+                cells.append(
+                    difference(value, bool(apart and apart.chance), (apart.low, apart.high) if apart else None)
+                )
             rows.append(Row(cells))
     return Table("pairs", "Settings against each other (points)", ["", "Accuracy", "AP"], rows, notes=[CHANCE_NOTE])
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from rine.intervals import Draws
-from rine.tables.estimates import CONFIGURATION, METRICS, Apart, Intervals, run_means
+from rine.tables.estimates import CONFIGURATION, METRICS, Intervals, bounds, run_means
 from rine.tables.head_size import n_parameters
 from rine.tables.table import CHANCE_NOTE, Cell, Row, Table, difference, number, percent, text
 
@@ -15,6 +14,11 @@ VARIANTS = {
     "contrastive": "without the contrastive loss",
     "importance": "without the importance estimator (mean over blocks)",
     "intermediate": "without intermediate blocks (last block only)",
+}
+SHORT = {
+    "contrastive": "no contrastive loss",
+    "importance": "no importance estimator",
+    "intermediate": "last block only",
 }
 KINDS = {
     "blur": "Blur", "crop": "Crop", "compress": "JPEG compression", "noise": "Noise", "combined": "Combined",
@@ -36,16 +40,18 @@ def compared_table(
     scores: pd.DataFrame,
     full: pd.DataFrame,
     names: Mapping[str, str],
-    differences: Mapping[tuple[str, str, str], Apart],
+    own: Intervals,
+    found: Intervals,
     whole: str = "Whole method",
 ) -> Table:
-    """Variants beside the chosen models: accuracy and AP of each, the difference under it.
+    """Variants beside the chosen models: accuracy and AP of each, and the difference.
 
-    `names` maps a value of the column `variant` to words; `differences` has (variant, setting, metric).
+    `names` maps a value of the column `variant` to words. `own` are the intervals of the chosen models, `found` those of
+    the variants.
     """
     settings = settings_of(scores)
     means, base = _means(scores, "variant"), full.groupby("setting", sort=False)[list(METRICS)].mean()
-    rows = [Row([text(whole), *_whole_cells(base, settings)], strong=True)]
+    rows = [Row([text(whole), *_whole_cells(base, settings, own)], strong=True)]
     for variant, words in names.items():
         if variant not in set(scores["variant"]):
             continue
@@ -55,19 +61,20 @@ def compared_table(
                 value = means[metric].get((setting, variant))
                 before = base[metric].get(setting)
                 apart = value - before if value is not None and before is not None else None
-                found = differences.get((variant, setting, metric))
-                cells += [percent(value), difference(apart, bool(found and found.chance))]
+                paired = found.less(setting, metric, own, setting, variant)
+                cells.append(percent(value, *bounds(found.of(setting, metric, value=variant))))
+                cells.append(difference(apart, bool(paired and paired.chance)))
         rows.append(Row(cells))
-    notes = [CHANCE_NOTE] if differences else []
+    notes = [CHANCE_NOTE] if found.groups else []
     columns = ["", *["Acc.", "diff.", "AP", "diff."] * len(settings)]
     return Table(key, heading, columns, rows, _groups(settings, 4), notes)
 
 
-def _whole_cells(base: pd.DataFrame, settings: Sequence[str]) -> list[Cell]:
+def _whole_cells(base: pd.DataFrame, settings: Sequence[str], own: Intervals) -> list[Cell]:
     cells = []
     for setting in settings:
         for metric in METRICS:
-            cells += [percent(base[metric].get(setting)), Cell("")]
+            cells += [percent(base[metric].get(setting), *bounds(own.of(setting, metric))), Cell("")]
     return cells
 
 
@@ -75,13 +82,26 @@ def _means(scores: pd.DataFrame, by: str) -> pd.DataFrame:
     return scores.groupby(["setting", by], sort=False, dropna=False)[list(METRICS)].mean()
 
 
-def steps_table(key: str, heading: str, scores: pd.DataFrame, by: str, first: str, words: str = "{:g}") -> Table:
+def steps_table(
+    key: str,
+    heading: str,
+    scores: pd.DataFrame,
+    by: str,
+    first: str,
+    found: Intervals,
+    scale: float = 1,
+    unit: str = "",
+) -> Table:
     """Means over generators by setting and by a number: epochs, or the share of the training pictures."""
     settings, means = settings_of(scores), _means(scores, by)
     rows = []
     for value in sorted(scores[by].dropna().unique()):
-        pairs = [means[metric].get((setting, value)) for setting in settings for metric in METRICS]
-        rows.append(Row([text(words.format(value)), *map(percent, pairs)]))
+        cells = [
+            percent(means[metric].get((setting, value)), *bounds(found.of(setting, metric, value=value)))
+            for setting in settings
+            for metric in METRICS
+        ]
+        rows.append(Row([text(f"{scale * value:g}{unit}"), *cells]))
     return Table(key, heading, [first, *["Acc.", "AP"] * len(settings)], rows, _groups(settings, 2))
 
 
@@ -111,7 +131,9 @@ def configurations_table(models: pd.DataFrame, sizes: Mapping[str, tuple[int, in
         count = n_parameters(int(one["q"]), int(one["d"]), *size) if known and size else None
         plain = [Cell("–" if pd.isna(one[name]) else f"{one[name]:g}") for name in CONFIGURATION]
         rows.append(
-            Row([text(setting), text(one["backbone"]), *plain, number(count, 0), number(mine["seed"].nunique() or 1, 0)])
+            Row(
+                [text(setting), text(one["backbone"]), *plain, number(count, 0), number(mine["seed"].nunique() or 1, 0)]
+            )
         )
     columns = ["Setting", "Encoder", "ξ", "q", "P", "Epochs", "Parameters", "Seeds"]
     return Table("models", "The models behind the figures", columns, rows)
@@ -120,18 +142,6 @@ def configurations_table(models: pd.DataFrame, sizes: Mapping[str, tuple[int, in
 def with_parameters(scores: pd.DataFrame, sizes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
     """Run means with the column `parameters`, of the runs whose encoder's size is known."""
     runs = run_means(scores[scores["backbone"].isin(list(sizes))])
-    counts = [n_parameters(int(run.q), int(run.d), *sizes[str(run.backbone)]) for run in runs.itertuples()]
+    shapes = zip(runs["q"], runs["d"], runs["backbone"], strict=True)
+    counts = [n_parameters(int(q), int(proj_dim), *sizes[encoder]) for q, proj_dim, encoder in shapes]
     return runs.assign(parameters=counts)
-
-
-def paired(
-    intervals: Intervals, others: Mapping[tuple[str, str], Draws]
-) -> dict[tuple[str, str, str], Apart]:
-    """Paired differences of (variant, setting) less the setting's own model, by metric."""
-    found = {}
-    for (variant, setting), draws in others.items():
-        for metric in METRICS:
-            apart = intervals.against(setting, metric, draws)
-            if apart is not None:
-                found[variant, setting, metric] = apart
-    return found
