@@ -1,9 +1,9 @@
 """A frozen CLIP image tower that gives the CLS token of every block: pictures (B, 3, S, S) to tokens (B, L, D).
 
-The token of a block is the CLS row of its `ln_2`'s output, before the MLP (section 3.1 of the paper; the published heads were
-trained on it). So of the last block only the CLS query matters, and its MLP, `ln_post` and `proj` need not run.
-open_clip builds the tower and the arithmetic here is its own blocks' arithmetic; towers whose blocks are of another make
-(timm's) run through open_clip's modules with hooks on the same norms.
+The token of a block is the CLS row of its `ln_2`'s output, before the MLP (section 3.1 of the paper; the
+published heads were trained on it). So of the last block only the CLS query matters, and its MLP, `ln_post`
+and `proj` need not run. open_clip builds the tower and the arithmetic here is its own blocks' arithmetic;
+towers whose blocks are of another make (timm's) run through open_clip's modules with hooks on the same norms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from rine.params import EncoderConfig, TowerConfig
 ARITHMETIC = 1
 # Rows of a matrix product that keep a device busy: fewer are slower, more take memory and latency for nothing
 _ROWS = {"cpu": 1024, "cuda": 16384, "mps": 2048}
-# Queries of the last block: the CLS row, and some more since products of less than 16 rows sum in another order by place
+# Queries of the last block: the CLS row, and some more since products of less than 16 rows sum in another
+# order by place
 _QUERIES = 16
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -46,8 +47,8 @@ class Tower:
 def load(config: EncoderConfig, device: str = "auto", precision: str = "auto") -> Encoder:
     """Build a frozen encoder; `auto` precision is fp16 on CUDA, as the reference's, and fp32 elsewhere.
 
-    Raises `ValueError` for a model that is no ViT with a CLS token, and `weights.WeightsError` for weights that
-    cannot be had, do not fit, or would be run with the wrong activation.
+    Raises `ValueError` for a model that is no ViT with a CLS token, and `weights.WeightsError` for weights
+    that cannot be had, do not fit, or would be run with the wrong activation.
     """
     device = devices.choose(device)
     precision = precision_for(device, precision)
@@ -70,14 +71,19 @@ _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 class Encoder(nn.Module):
     """A frozen image tower. Call it with uint8 pictures; the tokens of a picture depend on that picture alone.
 
-    Pictures go through in micro-batches of a fixed size, and a smaller one is filled up with black where it has to be: many
-    matrix libraries sum in another order for another number of rows, which would move the last bit of a token.
+    Pictures go through in micro-batches of a fixed size, and a smaller one is filled up with black where it
+    has to be: many matrix libraries sum in another order for another number of rows, which would move the
+    last bit of a token.
     """
 
-    def __init__(self, module: nn.Module, config: EncoderConfig, tower: Tower, device: str, precision: str) -> None:
+    def __init__(
+        self, module: nn.Module, config: EncoderConfig, tower: Tower, device: str, precision: str
+    ) -> None:
         super().__init__()
         self.config, self.tower, self.device, self.precision = config, tower, device, precision
-        self.image_size = _square(module.image_size if hasattr(module, "image_size") else tower.vision["image_size"])
+        self.image_size = _square(
+            module.image_size if hasattr(module, "image_size") else tower.vision["image_size"]
+        )
         body: _Blocks | _Hooked = _Blocks(module) if _is_plain(module) else _Hooked(module)
         self.weights_digest = weights.digest(_used(module))
         body.prepare()
@@ -118,7 +124,9 @@ class Encoder(nn.Module):
             )
         pictures = pictures.to(self.device, non_blocking=True)
         if not len(pictures):
-            return torch.zeros(0, self.n_blocks, self.width, dtype=_DTYPES[self.precision], device=self.device)
+            return torch.zeros(
+                0, self.n_blocks, self.width, dtype=_DTYPES[self.precision], device=self.device
+            )
         return torch.cat([self._micro_batch(part) for part in pictures.split(self.micro_batch)])
 
     def _micro_batch(self, pictures: Tensor) -> Tensor:
@@ -142,8 +150,8 @@ class Encoder(nn.Module):
 class _Block(nn.Module):
     """One block of open_clip's `VisionTransformer`, with QuickGELU folded into SiLU and layer scale into the weights.
 
-    x sigmoid(1.702 x) = silu(1.702 x) / 1.702, so c_fc times 1.702 and c_proj's weight over 1.702 give the same function by a
-    fused activation.
+    x sigmoid(1.702 x) = silu(1.702 x) / 1.702, so c_fc times 1.702 and c_proj's weight over 1.702 give the
+    same function by a fused activation.
     """
 
     def __init__(self, source: nn.Module) -> None:
@@ -191,7 +199,11 @@ class _Block(nn.Module):
         B, T, D = x.shape
         Q = min(_QUERIES, T)
         y = _norm(self.ln_1, x)
-        q = F.linear(y[:, :Q], self.qkv_weight[:D], self.qkv_bias[:D]).view(B, Q, self.heads, -1).transpose(1, 2)
+        q = (
+            F.linear(y[:, :Q], self.qkv_weight[:D], self.qkv_bias[:D])
+            .view(B, Q, self.heads, -1)
+            .transpose(1, 2)
+        )
         kv = F.linear(y, self.qkv_weight[D:], self.qkv_bias[D:])
         k, v = kv.view(B, T, 2, self.heads, -1).permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, Q, D)
@@ -239,7 +251,12 @@ class _Blocks(nn.Module):
         # The strided convolution as one matrix product over patches, whose bits do not hang on the batch size
         B, (p, r) = len(x), self.patch
         h, w = x.shape[2] // p, x.shape[3] // r
-        x = x[:, :, : h * p, : w * r].reshape(B, 3, h, p, w, r).permute(0, 2, 4, 1, 3, 5).reshape(B, h * w, -1)
+        x = (
+            x[:, :, : h * p, : w * r]
+            .reshape(B, 3, h, p, w, r)
+            .permute(0, 2, 4, 1, 3, 5)
+            .reshape(B, h * w, -1)
+        )
         x = F.linear(x, self.embedding.flatten(1))
         x = torch.cat([self.cls.expand(B, 1, -1), x], dim=1) + self.position
         return x if isinstance(self.ln_pre, nn.Identity) else _norm(self.ln_pre, x)
@@ -252,7 +269,9 @@ class _Hooked(nn.Module):
         super().__init__()
         self.source = source
         trunk = getattr(source, "trunk", source)
-        norms = [(getattr(block, "norm2", None) or getattr(block, "ln_2", None)) for block in _block_list(trunk)]
+        norms = [
+            (getattr(block, "norm2", None) or getattr(block, "ln_2", None)) for block in _block_list(trunk)
+        ]
         self.norms = [norm for norm in norms if isinstance(norm, nn.Module)]
         self.n_blocks = len(self.norms)
         self.width = int(self.norms[0].weight.shape[0])
@@ -267,7 +286,9 @@ class _Hooked(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens: list[Tensor] = []
         # open_clip and timm are batch-first: row i's CLS token is [i, 0]
-        handles = [norm.register_forward_hook(lambda _, __, y: tokens.append(y[:, 0].clone())) for norm in self.norms]
+        handles = [
+            norm.register_forward_hook(lambda _, __, y: tokens.append(y[:, 0].clone())) for norm in self.norms
+        ]
         try:
             self.source(x)
         finally:
@@ -321,12 +342,16 @@ def _tower(config: EncoderConfig) -> Tower:
 
     known = open_clip.get_model_config(config.model)
     if known is None:
-        near = [name for name in open_clip.list_models() if name.lower() == config.model.lower().replace("/", "-")]
+        near = [
+            name for name in open_clip.list_models() if name.lower() == config.model.lower().replace("/", "-")
+        ]
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {open_clip.list_models()}"
         raise ValueError(f"open_clip has no model {config.model!r}; {hint}")
     vision = dict(known["vision_cfg"])
     if isinstance(vision.get("layers"), list):
-        raise ValueError(f"{config.model!r} is a ResNet; RINE needs a ViT, whose blocks have a CLS token: ViT-L-14, say")
+        raise ValueError(
+            f"{config.model!r} is a ResNet; RINE needs a ViT, whose blocks have a CLS token: ViT-L-14, say"
+        )
     vision.pop("timm_model_pretrained", None)  # ImageNet's weights are none of CLIP's
     source = get_pretrained_cfg(config.model, config.pretrained) or {}
     norm = {key: tuple(source[key]) for key in ("mean", "std") if source.get(key)}
@@ -365,7 +390,9 @@ def _construct(tower: Tower, empty: bool = False) -> nn.Module:
     before = logging.root.level
     try:
         with torch.device("meta" if empty and not timm else "cpu"):
-            module = _build_vision_tower(tower.embed_dim, CLIPVisionCfg(**tower.vision), quick_gelu=tower.quick_gelu)
+            module = _build_vision_tower(
+                tower.embed_dim, CLIPVisionCfg(**tower.vision), quick_gelu=tower.quick_gelu
+            )
     finally:
         logging.root.setLevel(before)
     _check_tokens(module, tower.model)
@@ -378,7 +405,8 @@ def _check_tokens(module: nn.Module, name: str) -> None:
     blocks = _block_list(trunk)
     prefix = getattr(trunk, "num_prefix_tokens", 1 if hasattr(trunk, "class_embedding") else 0)
     pre_norm = all(
-        "PostNorm" not in type(block).__name__ and (hasattr(block, "norm2") or hasattr(block, "ln_2")) for block in blocks
+        "PostNorm" not in type(block).__name__ and (hasattr(block, "norm2") or hasattr(block, "ln_2"))
+        for block in blocks
     )
     has_cls = hasattr(trunk, "class_embedding") or getattr(trunk, "cls_token", None) is not None
     if not blocks or not prefix or not has_cls or not pre_norm:

@@ -1,8 +1,8 @@
 """Feature sets: the cached tokens of a set of pictures, with a row of a table for each.
 
-A folder holds `rows.csv` (the index's columns, `view`, and `shard` and `row`, which say where the tokens lie), `features.json`
-(encoder, transform, shape) and shards of tokens (n, L, D) float16. Nothing is read before it is asked for: shards are
-memory maps.
+A folder holds `rows.csv` (the index's columns, `view`, and `shard` and `row`, which say where the tokens
+lie), `features.json` (encoder, transform, shape) and shards of tokens (n, L, D) float16. Nothing is read
+before it is asked for: shards are memory maps.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ class Features:
     """Rows of a feature set and their tokens. `rows` is a table with a plain index 0, 1, …; treat it as read-only."""
 
     def __init__(
-        self, rows: pd.DataFrame, about: dict[str, Any], maps: list[np.ndarray], shard: np.ndarray, row: np.ndarray
+        self,
+        rows: pd.DataFrame,
+        about: dict[str, Any],
+        maps: list[np.ndarray],
+        shard: np.ndarray,
+        row: np.ndarray,
     ) -> None:
         self.rows, self.about = rows, about
         self._maps, self._shard, self._row = maps, shard, row
@@ -54,7 +59,9 @@ class Features:
         lengths = np.array([len(tokens) for tokens in maps], dtype=np.int64)
         if len(rows) and ((row < 0) | (row >= lengths[shard])).any():
             first = rows.iloc[int(np.flatnonzero((row < 0) | (row >= lengths[shard]))[0])]
-            raise FeaturesError(f"{folder / first['shard']} has no row {first['row']}, which rows.csv names for {first['path']}")
+            raise FeaturesError(
+                f"{folder / first['shard']} has no row {first['row']}, which rows.csv names for {first['path']}"
+            )
         return cls(rows, about, maps, shard, row)
 
     @staticmethod
@@ -87,7 +94,9 @@ class Features:
         """The rows where the mask (N,) is true, in their order."""
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
-            raise ValueError(f"a mask of {len(self)} true or false values is needed, got {mask.dtype} {mask.shape}")
+            raise ValueError(
+                f"a mask of {len(self)} true or false values is needed, got {mask.dtype} {mask.shape}"
+            )
         rows = self.rows[mask].reset_index(drop=True)
         return Features(rows, self.about, self._maps, self._shard[mask], self._row[mask])
 

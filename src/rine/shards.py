@@ -19,7 +19,10 @@ class ShardError(ValueError):
 
 
 def write(path: Path, tokens: np.ndarray) -> str:
-    """Write tokens (n, L, D) float16 to a temporary name, sync, rename; returns the file's digest."""
+    """Write tokens (n, L, D) float16 to a temporary name, sync, rename; returns the file's digest.
+
+    The same tokens give the same bytes.
+    """
     part = temporary(path)
     try:
         save_file({"tokens": np.ascontiguousarray(tokens, dtype=np.float16)}, part)
@@ -88,7 +91,8 @@ def tokens_of(path: Path) -> np.ndarray:
 def copy_rows(out: np.ndarray, maps: list[np.ndarray], shard: np.ndarray, row: np.ndarray) -> None:
     """Fill `out` (n, L, D) with rows of several shards; `shard` numbers the map of each, `row` the row in it.
 
-    Neighbours in a shard are copied as one block, and small rows of one shard by one gather: reading is a memory copy.
+    Neighbours in a shard are copied as one block, and small rows of one shard by one gather: reading is a
+    memory copy.
     """
     if not len(out):
         return

@@ -1,8 +1,9 @@
 """What the encoder is shown of a picture: which views a feature set has, and the pixels of each.
 
-A view is named by its family and a name within it. `augment` views "0", "1", … are draws of the training augmentation; `centre` is the
-crop of validation and test; `ten` has the ten crops "0" to "9"; `perturb` views are called by their kind ("blur") and `degrade`
-views by name and strength ("jpeg:50"). The pixels of a view depend on the picture's content and the recipe alone.
+A view is named by its family and a name within it. `augment` views "0", "1", … are draws of the training
+augmentation; `centre` is the crop of validation and test; `ten` has the ten crops "0" to "9"; `perturb` views
+are called by their kind ("blur") and `degrade` views by name and strength ("jpeg:50"). The pixels of a view
+depend on the picture's content and the recipe alone.
 """
 
 from __future__ import annotations
@@ -52,12 +53,15 @@ def recipe(item: CacheItem, params: Params) -> Recipe:
 def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """The rows of a feature set: the index's columns, `family` and `view`, a row for each view, in canonical order.
 
-    Training pictures get every draw of the augmentation, Synthbuster's the ten crops, others the centre crop; of a
-    perturbed set only the (picture, kind) pairs that are drawn as perturbed are there, and the pictures of the sweeps.
+    Training pictures get every draw of the augmentation, Synthbuster's the ten crops, others the centre crop;
+    of a perturbed set only the (picture, kind) pairs that are drawn as perturbed are there, and the pictures
+    of the sweeps.
     """
     pictures = pictures.sort_values(ORDER, kind="stable", ignore_index=True)
     lists = _VIEWS[recipe.views](pictures, recipe)  # for each picture its (family, view) pairs
-    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
+    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(
+        drop=True
+    )
     pairs = [pair for views in lists for pair in views]
     rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
     rows["view"] = pd.Series([view for _, view in pairs], dtype=object)
@@ -74,7 +78,9 @@ def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    views = [("ten", str(crop)) for crop in range(10)] if recipe.set == "synthbuster" else [("centre", "centre")]
+    views = (
+        [("ten", str(crop)) for crop in range(10)] if recipe.set == "synthbuster" else [("centre", "centre")]
+    )
     return [views] * len(pictures)
 
 
@@ -90,7 +96,8 @@ def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
         strengths = config.degrade.strengths.items()
         sweeps = [("degrade", f"{name}:{strength:g}") for name, values in strengths for strength in values]
     return [
-        [("perturb", kind) for kind in kinds if drawn(kind, config.seed, digest)] + (sweeps if i in chosen else [])
+        [("perturb", kind) for kind in kinds if drawn(kind, config.seed, digest)]
+        + (sweeps if i in chosen else [])
         for i, digest in enumerate(pictures["digest"])
     ]
 
@@ -105,7 +112,8 @@ _VIEWS: dict[str, Callable[[pd.DataFrame, Recipe], list[Pairs]]] = {
 def describe(family: str, recipe: Recipe) -> dict[str, Any]:
     """All that decides the pixels of a family's views but the picture and the view's name, as plain data.
 
-    How many views are drawn or which kinds are asked for is not in it: more of them leave those that there are as they are.
+    How many views are drawn or which kinds are asked for is not in it: more of them leave those that there
+    are as they are.
     """
     about: dict[str, Any] = {"family": family, "size": recipe.size, "pixels": PIXELS}
     about["align"] = None if recipe.align is None else asdict(recipe.align)

@@ -1,8 +1,9 @@
 """Weights of an image tower: which file, and what is read from it. No file is ever allowed to run code.
 
-Three forms are read: safetensors; a state dict or training checkpoint that `torch.save` wrote (with `weights_only=True`, which
-refuses anything but tensors and plain data); and OpenAI's own TorchScript archive, through `torch.jit.load`, whose
-unpickler knows tensors and TorchScript's own types only; the program in the archive is never called.
+Three forms are read: safetensors; a state dict or training checkpoint that `torch.save` wrote (with
+`weights_only=True`, which refuses anything but tensors and plain data); and OpenAI's own TorchScript archive,
+through `torch.jit.load`, whose unpickler knows tensors and TorchScript's own types only; the program in the
+archive is never called.
 """
 
 from __future__ import annotations

@@ -1,0 +1,91 @@
+"""Send every picture of a feature set through the frozen encoder, once for each view; what the store has is not done again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rine import index, views
+from rine.assembly import assemble
+from rine.decoding import Source, workers
+from rine.filling import Target, fill, units
+from rine.params import EncoderConfig, Params, RuntimeConfig, TowerConfig
+from rine.store import Store, locked, root
+
+if TYPE_CHECKING:
+    from rine.encoder import Encoder
+
+
+def cache(item: str, params: Params, artifacts: Path) -> str:
+    """Write artifacts/features/<encoder>/<set>/; returns one line on how much was encoded and how much was there."""
+    what = params.cache.items[item]
+    config = params.encoders[what.encoder]
+    table = artifacts / "index" / f"{what.pictures}.csv"
+    if not table.is_file():
+        raise FileNotFoundError(f"{table} is missing: `dvc repro prepare` (or `rine prepare`) makes it")
+    recipe = views.recipe(what, params)
+    rows = views.expand(index.read(table), recipe)
+    out = artifacts / "features" / what.encoder / what.set
+    families = sorted(rows["family"].unique())
+    transforms = {family: views.describe(family, recipe) for family in families}
+    about = {"set": what.set, "transforms": transforms}
+    if rows.empty:
+        # nothing to encode: torch and open_clip are not even imported
+        n_blocks, width = shape(config)
+        encoder_about: dict[str, Any] = {"name": config.name}
+        assemble(rows, {}, {}, about | {"encoder": encoder_about, "n_blocks": n_blocks, "width": width}, out)
+        return f"{item} has no pictures"
+
+    encoder = load(config, params.runtime, recipe.size)
+    described = encoder.describe()
+    stores = {
+        family: Store.open(root(), described, transform, (encoder.n_blocks, encoder.width))
+        for family, transform in transforms.items()
+    }
+    wanted = units(rows, params.cache.shard_rows)
+    source = Source(Path(params.prepare.root), recipe, params.prepare.max_pixels)
+    with locked(stores.values()):
+        target = Target(encoder, stores, batch_size(params.runtime, encoder))
+        how = workers(params.runtime.workers, encoder.device)
+        n_encoded, n_reused = fill(list(wanted.values()), [target], source, how, item)
+        about |= {
+            "encoder": {"name": config.name} | described,
+            "n_blocks": encoder.n_blocks,
+            "width": encoder.width,
+        }
+        assemble(rows, wanted, stores, about, out)
+    n_pictures = len(rows[["source", "label", "path"]].drop_duplicates())
+    return f"{item}: {n_pictures} pictures, {len(rows)} views: encoded {n_encoded}, reused {n_reused}"
+
+
+def load(config: EncoderConfig, runtime: RuntimeConfig, size: int) -> Encoder:
+    """The encoder on its device; raises where it takes pictures of another size than the crops have."""
+    from rine import encoder
+
+    loaded = encoder.load(config, runtime.device, runtime.precision)
+    if loaded.image_size != size:
+        raise ValueError(
+            f"{config.name} takes pictures of {loaded.image_size} pixels a side, crops.size is {size}"
+        )
+    return loaded
+
+
+def batch_size(runtime: RuntimeConfig, encoder: Encoder) -> int:
+    """Whole micro-batches: what is asked for, rounded down, but at least one."""
+    asked = encoder.micro_batch if runtime.batch_size == "auto" else runtime.batch_size
+    return max(asked // encoder.micro_batch, 1) * encoder.micro_batch
+
+
+def shape(config: EncoderConfig) -> tuple[int, int]:
+    """Blocks and width of an encoder, without building it; zeros where only open_clip's code could tell."""
+    if isinstance(config.model, TowerConfig):
+        return config.model.layers, config.model.width
+    package = importlib.util.find_spec("open_clip")
+    assert package is not None
+    assert package.origin is not None
+    file = Path(package.origin).parent / "model_configs" / f"{config.model}.json"
+    vision = json.loads(file.read_text())["vision_cfg"] if file.is_file() else {}
+    layers, width = vision.get("layers", 0), vision.get("width", 0)
+    return (layers, width) if isinstance(layers, int) else (0, 0)
