@@ -249,7 +249,7 @@ class _Blocks(nn.Module):
 
     def _embed(self, x: Tensor) -> Tensor:
         # The strided convolution as one matrix product over patches, whose bits do not hang on the batch size
-        B, (p, r) = len(x), self.patch
+        B, (p, r) = x.shape[0], self.patch  # not len(x), which a traced graph takes for a constant
         h, w = x.shape[2] // p, x.shape[3] // r
         x = (
             x[:, :, : h * p, : w * r]
