@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from rine import params
-from rine.scores import ImageScores, summarise, write_scores
+from rine.scores import ImageScores, read_scores, summarise, write_scores
 
 ROOT = Path(__file__).parents[1]
 TEST_SETS = pd.DataFrame(
@@ -80,6 +81,17 @@ def write_stage(folder: Path, runs: list[dict[str, object]], study: str | None =
     write_scores(summarise(scores, sets), folder / "scores.csv")
 
 
+def write_settings(
+    folder: Path, runs: Callable[[tuple[str, ...]], list[dict[str, object]]], strength: float = 1.2
+) -> None:
+    """A folder for each setting, and one table for all."""
+    tables = []
+    for name, classes in SMALL.settings.items():
+        write_stage(folder / name, runs(classes), "grid", strength)
+        tables.append(read_scores(folder / name / "scores.csv"))
+    write_scores(pd.concat(tables), folder / "scores.csv")
+
+
 def write_study(artifacts: Path) -> None:
     """Everything that the stages of the sample study leave for the report."""
     write_index(artifacts / "index")
@@ -93,19 +105,20 @@ def write_study(artifacts: Path) -> None:
     ldm = product(SMALL.ldm.epochs, SMALL.ldm.xi, SMALL.ldm.q, SMALL.ldm.proj_dim, SEEDS)
     write_stage(
         artifacts / "ldm",
-        [run("ldm", (), s, xi=x if x != 0.2 else 0.1, q=q, d=d, epochs=e) for e, x, q, d, s in ldm],
+        [run("ldm", (), s, xi=x, q=q, d=d, epochs=e) for e, x, q, d, s in ldm],
         "ldm",
     )
-    epochs = [run("epochs", c, s, epochs=e) for (c, s), e in product(everything, SMALL.epochs.epochs)]
-    write_stage(artifacts / "epochs", epochs, "grid")
-    sizes = [run("dataset_size", c, s, fraction=f) for (c, s), f in product(everything, SMALL.dataset_size.fractions)]
-    write_stage(artifacts / "dataset_size", sizes, "grid")
+    longer = lambda c: [run("epochs", c, s, epochs=e) for s, e in product(SEEDS, SMALL.epochs.epochs)]  # noqa: E731
+    write_settings(artifacts / "epochs", longer)
+    shares = SMALL.dataset_size.fractions
+    write_settings(
+        artifacts / "dataset_size", lambda c: [run("dataset_size", c, s, fraction=f) for s, f in product(SEEDS, shares)]
+    )
     for variant in SMALL.ablate.variants:
-        for name, classes in settings:
-            runs = [run("ablate", classes, seed, variant=variant) for seed in SEEDS]
-            write_stage(artifacts / "ablate" / variant / name, runs, "grid", 0.6)
-        write_stage(
-            artifacts / "ablate" / variant, [run("ablate", c, s, variant=variant) for c, s in everything], "grid", 0.6
+        write_settings(
+            artifacts / "ablate" / variant,
+            lambda c, variant=variant: [run("ablate", c, seed, variant=variant) for seed in SEEDS],  # type: ignore[misc]
+            0.6,
         )
     write_stage(artifacts / "validate", [run("validate", c, s) for c, s in [*everything, *(((), s) for s in SEEDS)]])
     widest = max(SMALL.settings.values(), key=len)
@@ -152,28 +165,29 @@ def write_index(folder: Path) -> None:
     pd.DataFrame(findings, columns=["set", "severity", "finding"]).to_csv(folder / "findings.csv", index=False)
 
 
+RULES = {
+    "paper": 0.9,
+    "leave_one_generator_out": 0.88,
+    "family_out": 0.8,
+    "validation": 0.85,
+    "mean": 0.84,
+    "ensemble": None,
+}
+
+
 def write_rules(path: Path) -> None:
-    """What `select` leaves."""
+    """What `select` leaves: the rules, and by generator the configuration that each of them chose."""
     path.parent.mkdir(parents=True)
-    values = {
-        "paper": 0.9,
-        "leave_one_generator_out": 0.88,
-        "family_out": 0.8,
-        "validation": 0.85,
-        "mean": 0.84,
-        "ensemble": None,
-    }
-    rows = [
-        {"setting": setting, "encoder": encoder, "rule": rule, "acc": acc, "ap": acc and acc + 0.05, "reason": "" if acc else "no logits"}
-        for setting in [*SMALL.settings, "ldm"] for encoder in SMALL.encoders for rule, acc in values.items()
-    ]  # fmt: skip
-    pd.DataFrame(rows).to_csv(path, index=False)
-    configuration = {"xi": 0.1, "q": 1, "proj_dim": 64, "epochs": 5}
-    each = [
-        {"setting": row["setting"], "encoder": row["encoder"], "rule": row["rule"], "generator": generator}
-        | (dict.fromkeys(configuration) if row["rule"] in {"mean", "ensemble"} else configuration)
-        for row in rows for generator in TEST_SETS.loc[(TEST_SETS["study"] == "ldm") == (row["setting"] == "ldm"), "generator"]
-    ]  # fmt: skip
+    chosen = {"xi": 0.1, "q": 1, "proj_dim": 64, "epochs": 5}
+    rules, each = [], []
+    for setting, encoder, (rule, acc) in product([*SMALL.settings, "ldm"], SMALL.encoders, RULES.items()):
+        key = {"setting": setting, "encoder": encoder, "rule": rule}
+        rules.append(key | {"acc": acc, "ap": acc and acc + 0.05, "reason": "" if acc else "no logits"})
+        here = TEST_SETS[(TEST_SETS["study"] == "ldm") == (setting == "ldm")]
+        choice = chosen | ({"xi": 0.2} if setting == "ldm" else {})
+        choice = dict.fromkeys(chosen) if rule in {"mean", "ensemble"} else choice
+        each += [key | {"generator": generator} | choice for generator in here["generator"]]
+    pd.DataFrame(rules).to_csv(path, index=False)
     pd.DataFrame(each).to_csv(path.with_name("generators.csv"), index=False)
 
 

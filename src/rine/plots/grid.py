@@ -81,7 +81,8 @@ def head_size(runs: pd.DataFrame, encoder: str) -> Figure:
 def beside(table: pd.DataFrame) -> Figure:
     """Ours and published by generator: a panel for each setting and metric.
 
-    `table` has setting, generator (label for people), metric (acc, ap), ours, published (0..1, NaN where there is none).
+    `table` has setting, generator (label for people), metric (acc, ap), ours, published (0..1, NaN where there is
+    none).
     """
     settings = list(dict.fromkeys(table["setting"]))
     names = list(dict.fromkeys(table["generator"]))

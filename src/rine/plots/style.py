@@ -115,7 +115,7 @@ def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
 
 @styled
 def png(figure: Figure, notice: str = "") -> bytes:
-    """A PNG whose bytes depend on nothing but what is drawn; a notice stands over it, since figures are passed on alone."""
+    """A PNG whose bytes depend on what is drawn alone; the notice stands in it: figures are passed on alone."""
     if notice:
         figure.suptitle(notice, x=0.995, ha="right", fontsize=7, color="#8a5200")
     buffer = io.BytesIO()

@@ -79,25 +79,24 @@ def _in_order(means: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def inside(study: Study) -> Section:
-    """Which blocks the heads look at, and what their embeddings look like."""
+    """Which blocks the heads look at, and what the embeddings of the model in force look like."""
     figures = []
     if study.importance:
-        shares = pd.concat([table.assign(series=name) for name, table in study.importance.items()])
+        shares = pd.concat([table.assign(panel="", series=name) for name, table in study.importance.items()])
+        says = "One bar a model and block: the share of dimensions whose largest importance lies in that block."
         figures.append(
             Figure(
-                "importance", "Share of the embedding's dimensions led by each block",
-                "One bar a model and block: the share of dimensions whose largest importance lies in that block.",
-                lambda: embeddings.importance(study.importance), shares.assign(panel="")[["panel", "series", "block", "share"]],
+                "importance", "Share of the embedding's dimensions led by each block", says,
+                lambda: embeddings.importance(study.importance), shares[["panel", "series", "block", "share"]],
             )
         )  # fmt: skip
     if len(study.embeddings):
         name = study.labels[study.params.best.default] if study.params else ""
-        points = study.embeddings.assign(panel=name, series=study.embeddings["group"])[["panel", "series", "x", "y"]]
+        points = study.embeddings.assign(panel=name, series=study.embeddings["group"])
         figures.append(
             Figure(
-                "embeddings", "Embeddings on a plane (t-SNE)", "Some test pictures of each group: real, GAN, diffusion.",
-                lambda: embeddings.tsne({name: study.embeddings}), points,
+                "embeddings", "Embeddings on a plane (t-SNE)", "Some test pictures of each group.",
+                lambda: embeddings.tsne({name: study.embeddings}), points[["panel", "series", "x", "y"]],
             )
         )  # fmt: skip
-    words = [] if figures else ["No model has been stored yet."]
-    return Section("inside", "Inside the heads", words, figures=figures)
+    return Section("inside", "Inside the heads", [] if figures else ["No model has been stored yet."], figures=figures)

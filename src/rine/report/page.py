@@ -19,9 +19,14 @@ def html(title: str, notice: str, lead: Sequence[str], sections: Sequence[Sectio
         loader=jinja2.FileSystemLoader(folder), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    inline = {key: "data:image/png;base64," + base64.b64encode(png).decode() for key, png in images.items()}
+    inline = {key: (base64.b64encode(png).decode(), _width(png)) for key, png in images.items()}
     page = environment.get_template("page.html.j2")
     return page.render(title=title, notice=notice, lead=lead, sections=sections, images=inline)
+
+
+def _width(png: bytes) -> int:
+    """Width in pixels, from the header (RFC 2083, section 4.1.1)."""
+    return int.from_bytes(png[16:20], "big")
 
 
 def as_markdown(title: str, notice: str, lead: Sequence[str], sections: Sequence[Section]) -> str:

@@ -79,7 +79,7 @@ def stacked(parts: Iterable[Mapping[str, ImageScores]]) -> dict[str, ImageScores
 
 
 def calibrations(folder: Path, labels: Mapping[str, str]) -> dict[str, Calibration]:
-    """What `best` fitted on validation pictures, by label; from the header of the model's file, which needs no torch."""
+    """What `best` fitted on validation pictures, by label; from the header of the model's file: needs no torch."""
     from safetensors import safe_open
 
     found = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from rine.report.reading import RULE_COLUMNS
 from rine.report.section import METRIC_NAMES, Figure, Section, long
 from rine.report.study import Study
 from rine.scores import ImageScores, test_sets_of
-from rine.tables.estimates import METRICS, Intervals, by_generator
+from rine.tables.estimates import METRICS, Intervals, bounds, by_generator
 from rine.tables.generators import METRIC_TITLE, generator_table
 from rine.tables.headline import (
     RULES,
@@ -75,8 +75,12 @@ def latent_diffusion(
     extra = [means_table(mine, found, [LDM])]
     synthbuster = pd.Series([study.at_home(LDM, generator) for generator in everywhere["generator"]], everywhere.index)
     if len(everywhere) > len(ours):
+        grid_sets, ldm_sets = (study.intervals_on(setting) for setting in ("", LDM))
         extra.append(
-            across_table(everywhere, [("ForenSynths and diffusion", ~synthbuster), ("Synthbuster", synthbuster)])
+            across_table(
+                everywhere,
+                [("ForenSynths and diffusion", ~synthbuster, grid_sets), ("Synthbuster", synthbuster, ldm_sets)],
+            )
         )
     tables = [replace(extra[0], key="means_ldm"), *extra[1:], *section.tables]
     return Section("ldm", name, tables=tables, figures=section.figures)
@@ -99,13 +103,13 @@ def _generator_section(
             study.rules,
             study.published_rules,
             nested,
-        )  # fmt: skip
+        )
         for metric in METRICS
     ]
     data = beside(mine, known)
     columns = ["panel", "series", "generator", "ours", "published"]
     figure = Figure(
-        key, "Ours and published by generator", "One row a generator, a diamond for ours, a circle for the published figure.",
+        key, "Ours and published by generator", "One row a generator: a diamond for ours, a circle for published.",
         lambda: grid.beside(data), data.assign(panel=data["setting"], series=data["metric"].map(METRIC_NAMES))[columns],
     )  # fmt: skip
     return Section(key, heading, tables=tables, figures=[figure])
@@ -113,10 +117,9 @@ def _generator_section(
 
 def beside(ours: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """Rows of setting, generator (label), metric, ours, published."""
-    mine, theirs = (
-        by_generator(scores).stack().rename(name) for scores, name in ((ours, "ours"), (known, "published"))
-    )
-    table = mine.to_frame().join(theirs).rename_axis(["setting", "generator", "metric"]).reset_index()
+    keys = ["setting", "generator", "metric"]
+    mine, theirs = (by_generator(scores).stack().rename_axis(keys) for scores in (ours, known))
+    table = pd.DataFrame({"ours": mine}).join(pd.DataFrame({"published": theirs})).reset_index()
     return table.assign(generator=table["generator"].map(title))
 
 
@@ -129,7 +132,7 @@ def shortcut_warnings(study: Study) -> dict[str, str]:
     return dict(zip(loud["set"], loud["finding"], strict=True))
 
 
-def metrics(study: Study) -> Section:
+def metrics(study: Study, ours: pd.DataFrame, found: Intervals) -> Section:
     """Every metric, overall and by family, of the first seed's model."""
     if not study.models or study.test_sets.empty:
         return Section("metrics", "More metrics")
@@ -142,7 +145,7 @@ def metrics(study: Study) -> Section:
     ]
     notes = ["Means over generators, in per cent; the first seed's model; calibrated on validation pictures only."]
     table = Table("metrics", "Means over generators of every metric (%)", ["Metric", *overall], rows, notes=notes)
-    return Section("metrics", "More metrics", tables=[table, _family_table(tables)])
+    return Section("metrics", "More metrics", tables=[table, _family_table(study, tables, ours, found)])
 
 
 def _metrics_of(study: Study, setting: str, scores: ImageScores) -> pd.DataFrame:
@@ -154,22 +157,25 @@ def _metrics_of(study: Study, setting: str, scores: ImageScores) -> pd.DataFrame
     )
 
 
-def _family_table(tables: dict[str, pd.DataFrame]) -> Table:
-    """Accuracy, AP and AUC by family and setting."""
-    shown = {"accuracy": "Acc.", "average_precision": "AP", "roc_auc": "AUC", "tpr_at_fpr5": "TPR5"}
-    families = list(
-        dict.fromkeys(name for table in tables.values() for name in table.loc[table["level"] == "family", "name"])
-    )
+def _family_table(study: Study, tables: Mapping[str, pd.DataFrame], ours: pd.DataFrame, found: Intervals) -> Table:
+    """Accuracy and AP (means over seeds), AUC and TPR (the first seed's) by family and setting."""
+    more = {"roc_auc": "AUC", "tpr_at_fpr5": "TPR5"}
+    families = ours["generator"].map(study.family)
     rows = []
-    for family in families:
+    for family in dict.fromkeys(families):
         cells = [text(FAMILY_TITLE.get(family, family))]
-        for table in tables.values():
-            mine = table[(table["level"] == "family") & (table["name"] == family)].set_index("metric")["value"]
-            cells += [percent(mine.get(metric)) for metric in shown]
+        for setting, table in tables.items():
+            mine = ours[(families == family) & (ours["setting"] == setting)]
+            names = list(dict.fromkeys(mine["generator"]))
+            for metric in METRICS:
+                band = bounds(found.of(setting, metric, names)) if names else ()
+                cells.append(percent(mine[metric].mean() if names else None, *band))
+            values = table[(table["level"] == "family") & (table["name"] == family)].set_index("metric")["value"]
+            cells += [percent(values.get(metric)) for metric in more]
         rows.append(Row(cells))
-    groups = [("", 1), *((name, len(shown)) for name in tables)]
-    notes = ["TPR5: synthetic pictures found at 5 % false alarms."]
-    columns = ["Family", *list(shown.values()) * len(tables)]
+    groups = [("", 1), *((name, 4) for name in tables)]
+    notes = ["AUC and TPR5, the synthetic pictures found at 5 % false alarms: of the first seed's model."]
+    columns = ["Family", *["Acc.", "AP", *more.values()] * len(tables)]
     return Table("families", "By family of generators (%)", columns, rows, groups, notes)
 
 

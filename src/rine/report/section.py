@@ -15,9 +15,9 @@ METRIC_NAMES = {"acc": "accuracy", "ap": "AP"}
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: `draw` makes it, `says` is what it shows in words (for those who cannot see it), `data` is what is drawn.
+    """A figure: `draw` makes it, `says` is what it shows in words, for those who cannot see it too.
 
-    `data` is for `dvc plots`, whose templates in .dvc/plots/ ask for the columns `panel` and `series`.
+    `data` is what is drawn, for `dvc plots`, whose templates in .dvc/plots/ ask for the columns `panel` and `series`.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""All that a report is made of, read from where the stages left it; what is not there is empty, and named as missing."""
+"""All that a report is made of, read from where the stages left it; what is not there is empty."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ class Study:
     """Tables of scores with the column `setting` (label for people), scores of pictures by setting, and the rest.
 
     Scores of pictures, by setting: `models` of the stored models (one run a seed, the first seed first), `baselines` of
-    other classifiers, `perturbed` and `degraded` of changed pictures, `ablated`, `longer`, `shares`, `ldm` and `grid` (of
-    the encoder in force) of the single experiments. `rules` has setting, rule, acc, ap. `blocks` maps the name of an encoder to (number of blocks, width).
+    other classifiers, `perturbed` and `degraded` of changed pictures, `ablated`, `longer`, `shares`, `ldm` and `grid`
+    (of the encoder in force) of the single experiments. `rules` has setting, rule, acc, ap. `blocks` maps an encoder's
+    name to (number of blocks, width).
     """
 
     scores: pd.DataFrame
@@ -84,7 +85,7 @@ class Study:
         return self._of_generator("family", generator) or FAMILY.get(generator, "own")
 
     def at_home(self, setting: str, generator: str) -> bool:
-        """Whether a generator belongs to the test sets of a setting's study: the paper never averages the two together."""
+        """Whether a generator is in the test sets of a setting's study: the paper never averages the two together."""
         study = self._of_generator("study", generator)
         return (study or ("ldm" if generator in SYNTHBUSTER_GENERATORS else "grid")) == study_of(setting)
 
@@ -92,14 +93,14 @@ class Study:
         """The test sets of a setting's study."""
         return self.test_sets[self.test_sets["study"] == study_of(setting)] if len(self.test_sets) else self.test_sets
 
-    @property
-    def confidence(self) -> float:
-        """Of the intervals."""
-        return self.params.report.confidence if self.params else 0.0
-
     def intervals(self, scores: Mapping[str, ImageScores], by: str | None = None) -> Intervals:
         """Bootstrap intervals of some scores over the test sets of each setting's study; none without parameters."""
         return intervals(scores, self.home_sets, self.params.report if self.params else None, by)
+
+    def intervals_on(self, setting: str) -> Intervals:
+        """Intervals of every stored model over the test sets of one study: that of `setting`."""
+        sets = self.home_sets(setting)
+        return intervals(self.models, lambda _: sets, self.params.report if self.params else None)
 
     def _of_generator(self, column: str, generator: str) -> str:
         if self.test_sets.empty:
@@ -153,7 +154,7 @@ def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> S
 
 
 def from_scores(path: Path, published: Path) -> Study:
-    """A study that is nothing but a scores file, of any method: all that can be drawn from one. Raises `ScoresError`."""
+    """A study that is nothing but a scores file, of any method: Raises `ScoresError`."""
     scores, known = reading.together([path]), reading.together(sorted(published.glob("*.csv")))
     sets = class_sets(scores, known)
     scores, known = label_settings(scores, sets), label_settings(known, sets)

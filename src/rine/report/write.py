@@ -27,7 +27,7 @@ def sections_of(study: Study) -> list[Section]:
     listed = [
         results.headline(study, nested),
         results.generators(study, ours, known, found, nested),
-        results.metrics(study),
+        results.metrics(study, ours, found),
         results.curve_section(study),
         comparisons.baselines(study, ours, found),
         comparisons.ablation(study, ours, found),
@@ -50,7 +50,7 @@ def at_home(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_models(study: Study) -> pd.DataFrame:
-    """Published scores of the paper's own choice: of the study's encoder where it was published, else of the paper's."""
+    """Published scores of the paper's own choice: of the study's encoder where there is that, else of the paper's."""
     there = set(study.published["backbone"])
     return chosen(study.published, study.encoder if study.encoder in there else PUBLISHED_ENCODER)
 

@@ -19,6 +19,7 @@ from rine.report.write import (
     write_plots,
 )
 
+PUBLISHED = "Published: what the authors of RINE published with their code."
 SAMPLE = "sample"  # the profile whose figures say nothing about the method
 
 
@@ -44,7 +45,7 @@ def report(params: Params, places: Places, latex: bool = False, page_only: bool 
     notice = f"Sample study. {params.about.strip()}" if sample else ""
     lead = [
         *([] if sample else [params.about.strip()]),
-        f"Encoder: {study.encoder}. {_interval_words(params)} Published: what the authors of RINE published with their code.",
+        f"Encoder: {study.encoder}. {_interval_words(params)} {PUBLISHED}",
     ]
     sections = sections_of(study)
     images = _drawn(sections, places.plots) if page_only else {}
@@ -64,7 +65,7 @@ def report_scores(scores: Path, places: Places, latex: bool = False) -> str:
     study = from_scores(scores, places.published)
     sections = sections_of(study)
     images = render(sections)
-    lead = [f"Ours: {scores.name}. Published: what the authors of RINE published with their code."]
+    lead = [f"Ours: {scores.name}. {PUBLISHED}"]
     write_page(f"RINE: {scores.name}", "", lead, sections, images, places.page)
     if latex:
         write_latex(sections, places.page)
@@ -74,8 +75,8 @@ def report_scores(scores: Path, places: Places, latex: bool = False) -> str:
 def _interval_words(params: Params) -> str:
     config = params.report
     return (
-        f"Intervals in brackets hold {config.confidence:.0%} of {config.bootstrap} bootstrap draws over the test pictures, "
-        "by class and within each generator."
+        f"Intervals in brackets hold {config.confidence:.0%} of {config.bootstrap} bootstrap draws over the test "
+        "pictures, by class and within each generator."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +35,14 @@ class Intervals:
     groups: Mapping[Key, tuple[Draws, list[int]]]
     confidence: float
 
-    def of(self, setting: str, metric: str, generator: str | None = None, value: object = "") -> Interval | None:
-        """The interval of a group's mean on one generator, or over all of them."""
+    def of(
+        self, setting: str, metric: str, generators: Sequence[str] | None = None, value: object = ""
+    ) -> Interval | None:
+        """The interval of a group's mean over some generators, or over all of them."""
         draws, runs = self.groups.get((setting, value), (None, []))
-        if draws is None or (generator is not None and generator not in draws.generators):
+        if draws is None or not set(generators or ()) <= set(draws.generators):
             return None
-        return interval(draws.mean(metric, runs, None if generator is None else [generator]), self.confidence)
+        return interval(draws.mean(metric, runs, generators), self.confidence)
 
     def less(self, setting: str, metric: str, base: Intervals, other: str, value: object = "") -> Apart | None:
         """A group less the model of the setting `other`, on the generators and draws that both have."""

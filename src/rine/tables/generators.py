@@ -44,7 +44,7 @@ def generator_table(
         cells = [text(title(generator), WARNING if generator in shortcuts else "")]
         for setting in settings:
             value, known = mine.get((setting, generator)), theirs.get((setting, generator))
-            cells.append(percent(value, *bounds(intervals.of(setting, metric, generator))))
+            cells.append(percent(value, *bounds(intervals.of(setting, metric, [generator]))))
             cells += _beside(value, known) if setting in compared else []
         rows.append(Row(cells, section=group if group != before else ""))
         before = group

@@ -12,7 +12,7 @@ _VIT = {
 
 
 def vit_size(name: str) -> tuple[int, int] | None:
-    """(number of blocks, width) of an image tower by its name ("ViT-L/14", "ViT-B-32"); None where the name does not tell."""
+    """(blocks, width) of an image tower by its name ("ViT-L/14", "ViT-B-32"); None where the name does not tell."""
     found = re.match(r"ViT-([A-Za-z]+)[-/]\d+", name)
     return _VIT.get(found[1]) if found else None
 

@@ -33,10 +33,10 @@ def rule_value(rules: pd.DataFrame, setting: str, rule: str, metric: str) -> flo
 
 
 def headline_table(rules: pd.DataFrame, published: pd.DataFrame, nested: Intervals) -> Table:
-    """The nested estimates by setting, the paper rule's figure beside them, and the gap: what choosing on the test adds.
+    """The nested estimates by setting, the paper rule's figure beside them, and what choosing on the test adds.
 
-    `rules` and `published` have setting, rule, acc, ap (0..1): ours, and the same from the published scores; `nested` are
-    the intervals of ours, by rule.
+    `rules` and `published` have setting, rule, acc, ap (0..1): ours, and the same from the published scores; `nested`
+    are the intervals of ours, by rule.
     """
     settings = list(dict.fromkeys(rules["setting"]))
     columns = ["Setting", *(f"{name}" for _ in METRICS for name in ("leave one out", "family out", "paper", "gap"))]
@@ -130,19 +130,20 @@ def pairs_table(intervals: Intervals, settings: Sequence[str]) -> Table:
     return Table("pairs", "Settings against each other (points)", ["", "Accuracy", "AP"], rows, notes=[CHANCE_NOTE])
 
 
-def across_table(ours: pd.DataFrame, studies: Sequence[tuple[str, pd.Series]]) -> Table:
+def across_table(ours: pd.DataFrame, studies: Sequence[tuple[str, pd.Series, Intervals]]) -> Table:
     """Every model on the test sets of both studies: means over the generators of each.
 
-    `studies` are (title, mask of the rows of `ours`).
+    `studies` are (title, mask of the rows of `ours`, intervals of the means).
     """
     settings = list(dict.fromkeys(ours["setting"]))
     rows = []
     for setting in settings:
         cells = [text(setting)]
-        for _, mask in studies:
+        for _, mask, found in studies:
             mine = ours[mask & (ours["setting"] == setting)]
-            cells += [percent(mine[metric].mean() if len(mine) else None) for metric in METRICS]
+            for metric in METRICS:
+                cells.append(percent(mine[metric].mean() if len(mine) else None, *bounds(found.of(setting, metric))))
         rows.append(Row(cells))
-    groups = [("", 1), *((name, 2) for name, _ in studies)]
+    groups = [("", 1), *((name, 2) for name, _, _ in studies)]
     columns = ["Model", *["Acc.", "AP"] * len(studies)]
     return Table("across", "Every model on the test sets of both studies (%)", columns, rows, groups)

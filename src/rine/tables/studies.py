@@ -46,8 +46,8 @@ def compared_table(
 ) -> Table:
     """Variants beside the chosen models: accuracy and AP of each, and the difference.
 
-    `names` maps a value of the column `variant` to words. `own` are the intervals of the chosen models, `found` those of
-    the variants.
+    `names` maps a value of the column `variant` to words. `own` are the intervals of the chosen models, `found` those
+    of the variants.
     """
     settings = settings_of(scores)
     means, base = _means(scores, "variant"), full.groupby("setting", sort=False)[list(METRICS)].mean()
