@@ -37,7 +37,7 @@ def make_sample(
 ) -> dict[str, int]:
     """Fill an empty or missing folder with the sample; return how many pictures each top folder has.
 
-    The counts end with `pictures`, all of them, and `new`, those that were not there before.
+    The last count is `new`: how many of them were not there before.
 
     Where the same sample is already there and whole, nothing is written; where it was killed half-way, the rest is
     written. Nothing that is there is replaced.
@@ -52,7 +52,7 @@ def make_sample(
     here = own_files(root, [*texts, *(item.path for item in items)])
     digests = read_mark(root, settings)
     counts = dict(sorted(Counter(item.path.split("/")[0] for item in items).items()))
-    counts |= {"pictures": len(items), "new": sum(item.path not in here for item in items)}
+    counts["new"] = sum(item.path not in here for item in items)
     check(root, digests)
     if digests and digests.keys() <= here:
         return counts
