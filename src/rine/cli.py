@@ -14,7 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from rine.params import Params, ParamsError, read
+from rine.commands.explain import explain
+from rine.commands.export import export
+from rine.commands.import_ import import_
+from rine.commands.options import PANEL, share_cores
+from rine.commands.predict import predict
+from rine.params import ParamsError, read
 
 app = typer.Typer(
     help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each can be run by hand.",
@@ -60,10 +65,11 @@ def stage(command: Callable[..., str]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         _die_with_parent()
+        share_cores()
         start = time.perf_counter()
         try:
             line = command(*args, **kwargs)
-        except (ParamsError, ValueError, OSError) as error:
+        except (ParamsError, ValueError, OSError, ImportError) as error:
             if os.environ.get("RINE_TRACE"):
                 raise
             typer.secho(f"rine {name}: {error}", fg="red", err=True)
@@ -271,7 +277,9 @@ def select(
 
         from rine.stages.select import select_published
 
-        Console().print(select_published(scores))
+        console = Console()
+        # the table has twelve columns: in a narrow window or a file it would be cut to nothing
+        Console(width=max(console.width, 130)).print(select_published(scores))
         return f"rules compared on {scores}"
     import pandas as pd
 
@@ -316,6 +324,36 @@ def _tracked(things: Iterable[Any], total: int, description: str) -> Iterator[An
         for thing in things:
             yield thing
             bar.advance()
+
+
+@stage
+def report(
+    params: ParamsFile = Path("params.yaml"),
+    artifacts: Artifacts = Path("artifacts"),
+    metrics: Metrics = Path("metrics"),
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Draw what this scores file allows (docs/scores.md), and nothing else."),
+    ] = None,
+    latex: Annotated[bool, typer.Option(help="Also write each table as LaTeX.")] = False,
+    page_only: Annotated[bool, typer.Option(help="Write the page alone, nothing that DVC tracks.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("report"),
+) -> str:
+    """Tables, figures and one page from whatever scores there are; says what is missing.
+
+    Example: rine report --scores pipeline/published/scores.csv --out /tmp/published
+    """
+    from rine.stages.report import Places, report_scores
+    from rine.stages.report import report as run
+
+    places = Places(artifacts=artifacts, metrics=metrics, page=out)
+    if scores is not None:
+        return report_scores(scores, places, latex)
+    return run(read(params), places, latex, page_only)
+
+
+for _name, _command in (("predict", predict), ("explain", explain), ("export", export), ("import", import_)):
+    app.command(_name, rich_help_panel=PANEL)(_command)
 
 
 if __name__ == "__main__":

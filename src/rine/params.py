@@ -39,7 +39,8 @@ Quality = Annotated[Integer, Field(ge=1, le=100)]
 # DVC addresses parameters by dotted keys, and item names become folders
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 
-Rule = Literal["paper", "leave_one_generator_out", "family_out", "validation", "mean", "ensemble"]
+# `mean` and `ensemble` are reported beside these, but name no configuration that could be trained
+Rule = Literal["paper", "leave_one_generator_out", "family_out", "validation"]
 Mode = Literal["paper", "reference"]
 Kind = Literal["blur", "crop", "compress", "noise", "combined"]
 Variant = Literal["contrastive", "importance", "intermediate"]

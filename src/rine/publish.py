@@ -46,7 +46,7 @@ def headline(table: pd.DataFrame) -> dict[str, Any]:
     if table.empty:
         return {"runs": 0}
     keys = ["xi", "q", "d", "epochs", "fraction", "seed"]
-    means = table.groupby(keys, dropna=False)[["acc", "ap"]].mean()
+    means = table.groupby(keys, dropna=False)[["acc", "ap"]].mean().reset_index(drop=True)
     best = means.loc[(means["acc"] + means["ap"]).idxmax()]
     return {
         "runs": len(means),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rine import calibration, checkpoint
 from rine.choices import choice, chosen_runs
 from rine.device import choose
 from rine.experiment import Experiment, fit, run_table, score, training_pictures
-from rine.heads import importance
+from rine.heads import Head
 from rine.params import Params
 from rine.publish import write_metrics
 from rine.training import mean_tokens
@@ -37,7 +39,7 @@ def best(model: str, params: Params, artifacts: Path, metrics: Path) -> str:
         name = "model" if run.seed == params.seeds[0] else f"model-seed{run.seed}"
         meta: dict[str, Any] = {
             "name": model,
-            "encoder": learn.encoder,
+            "encoder": asdict(params.encoders[params.encoder]) | {"weights": learn.about["encoder"]["weights"]},
             "transform": {"crop": params.crops.size},
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
             "classes": list(what.classes),
@@ -45,14 +47,11 @@ def best(model: str, params: Params, artifacts: Path, metrics: Path) -> str:
             "profile": params.profile,
             "about": params.about,
             "choice": {key: chosen[key] for key in ("rule", "acc", "ap") if key in chosen},
-            "calibration": calibration.as_dict(calibration.fit(labels, logits)),
+            "calibration": asdict(calibration.fit(labels, logits)),
         }
         checkpoint.save(out / f"{name}.safetensors", head, meta, mean)
         if name == "model":
-            (out / "model.md").write_text(checkpoint.model_card(meta))
-            shares = importance(head)
-            table_of_blocks = pd.DataFrame({"block": range(1, len(shares) + 1), "share": shares})
-            table_of_blocks.to_csv(out / "importance.csv", index=False, lineterminator="\n")
+            block_shares(head).to_csv(out / "importance.csv", index=False, lineterminator="\n")
             write_metrics(
                 {
                     "val": {"acc": _accuracy(labels, logits), "pictures": len(labels)},
@@ -63,6 +62,13 @@ def best(model: str, params: Params, artifacts: Path, metrics: Path) -> str:
             )
     first = runs[0]
     return f"{model}: q {first.q}, P {first.proj_dim}, xi {first.xi}, {epochs} epochs, {len(runs)} seeds"
+
+
+def block_shares(head: Head) -> pd.DataFrame:
+    """For each block (from 1) the share of embedding dimensions in which its importance is the largest."""
+    largest = head.importance().argmax(dim=0).cpu().numpy()
+    shares = np.bincount(largest, minlength=head.config.n_blocks) / len(largest)
+    return pd.DataFrame({"block": range(1, len(shares) + 1), "share": shares})
 
 
 def _accuracy(labels: Any, logits: Any) -> float | None:

@@ -1,0 +1,91 @@
+"""A params file is read whole or refused with the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rine.params import ParamsError, parse, read
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def changed(dotted: str, value):
+    study = copy.deepcopy(SAMPLE)
+    *path, last = dotted.split(".")
+    here = study
+    for key in path:
+        here = here[key]
+    here[last] = value
+    return study
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("grid.foo", 1, "params: grid.foo = 1: unknown key; allowed here: epochs, xi, q, proj_dim"),
+        ("encoders.tiny_16.modle", 1, "allowed here: name, model, pretrained, seed"),
+        ("lr", "fast", "params: lr = 'fast': Input should be a valid number"),
+        ("lr", True, "params: lr = True: Input should be a number, not true or false"),
+        ("lr", 0, "params: lr = 0: Input should be greater than 0"),
+        ("lr", float("nan"), "params: lr = nan: Input should be a finite number"),
+        ("grid.q", [0], "params: grid.q.0 = 0: Input should be greater than or equal to 1"),
+        ("grid.q", [], "grid.q = []"),
+        ("grid.epochs", 1.5, "grid.epochs = 1.5"),
+        ("select.rule", "best", "'paper', 'leave_one_generator_out'"),
+        ("training.dropout", 1.0, "training.dropout = 1.0"),
+        ("dataset_size.fractions", [0.2, 1.2], "dataset_size.fractions.1 = 1.2"),
+        ("runtime.device", "tpu", "runtime.device = 'tpu'"),
+        ("encoder", "vit", "encoder = 'vit' is not among encoders"),
+        ("seeds", [0, 0], "seeds = [0, 0] names one twice"),
+        ("best.default", "three_class", "best.default = 'three_class'"),
+        ("best.models", {"one_class": "ldm"}, "best.models.one_class = 'ldm'"),
+        ("augmentation.blur_sigma", [3, 0], "blur_sigma is [lowest, highest]"),
+        ("prepare.datasets.mine", {"real": ["a/*"]}, "needs real: [globs], fake: [globs] and split"),
+        ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
+        ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
+    ],
+)
+def test_what_is_wrong_is_named(key, value, said):
+    with pytest.raises(ParamsError) as error:
+        parse(changed(key, value))
+    assert said in str(error.value)
+
+
+def test_a_missing_key_is_named():
+    study = copy.deepcopy(SAMPLE)
+    del study["grid"]["xi"]
+    with pytest.raises(ParamsError, match=r"grid\.xi: missing"):
+        parse(study)
+
+
+def test_every_slip_is_named_at_once():
+    study = changed("grid.foo", 1)
+    study["lr"] = -1
+    with pytest.raises(ParamsError) as error:
+        parse(study)
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_dvc_writes_small_numbers_as_strings():
+    # `dvc exp run -S lr=1e-5` writes 1e-05, a string in YAML 1.1
+    assert yaml.safe_load("lr: 1e-05")["lr"] == "1e-05"
+    assert parse(changed("lr", "1e-05")).lr == 1e-5
+
+
+def test_a_study_cannot_be_changed():
+    study = parse(SAMPLE)
+    with pytest.raises(AttributeError):
+        study.lr = 1.0  # type: ignore[misc]
+
+
+def test_no_file_and_no_yaml(tmp_path):
+    with pytest.raises(ParamsError, match="no such params file"):
+        read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("lr: [")
+    with pytest.raises(ParamsError, match="is not YAML"):
+        read(tmp_path / "params.yaml")
