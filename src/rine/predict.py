@@ -131,7 +131,7 @@ def resume(path: Path, model: str, crops: str) -> Done:
         paths.add(record["path"])
         unreadable += bool(record["error"])
         whole = end
-    if whole == 0:
+    if whole == 0 and not f"{','.join(COLUMNS)}\n".startswith(path.read_text(encoding="utf-8", errors="replace")):
         raise ValueError(f"{path} is no CSV of `rine predict`: it has no header line {','.join(COLUMNS)}")
     with path.open("r+b") as file:
         file.truncate(whole)

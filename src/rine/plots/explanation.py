@@ -93,7 +93,7 @@ def _blocks(axes: Axes, blocks: list[Block]) -> None:
         weights = axes
     weights.plot(numbers, [block.weight for block in blocks], color=COLOURS[1], marker="s", markeredgecolor=EDGE)
     weights.set_ylabel("mean weight")
-    weights.set_ylim(bottom=0)
+    weights.set_ylim(0, 1.15 * max(block.weight for block in blocks))
     weights.grid(visible=weights is axes)
     axes.set_xlabel("block (bars: effect against its mean; line: importance)")
     axes.set_xticks(numbers if len(numbers) <= 12 else numbers[1::2])
