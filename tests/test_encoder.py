@@ -173,7 +173,10 @@ def test_openais_files_load_and_bring_quick_gelu(form: str, tmp_path) -> None:
 def test_a_tower_has_one_digest_whatever_file_it_came_in(tmp_path) -> None:
     module = tower()
     whole = {f"visual.{key}": value for key, value in module.state_dict().items()}
-    torch.save({"epoch": 1, "state_dict": {f"module.{key}": value for key, value in whole.items()}}, tmp_path / "a.pt")
+    torch.save(
+        {"epoch": 1, "state_dict": {f"module.{key}": value for key, value in whole.items()}},
+        tmp_path / "a.pt",
+    )
     save_file(whole, tmp_path / "b.safetensors")
     save_file(dict(module.state_dict()), tmp_path / "c.safetensors")
     digests = {
@@ -223,7 +226,7 @@ def test_towers_without_cls_tokens_are_refused(model: str) -> None:
 def test_an_unknown_model_or_tag_names_what_there_is() -> None:
     with pytest.raises(ValueError, match="did you mean 'ViT-B-32'"):
         load(config("ViT-B/32"), "cpu")
-    with pytest.raises(weights.WeightsError, match="one of .*'openai'"):
+    with pytest.raises(weights.WeightsError, match=r"one of .*'openai'"):
         load(config("ViT-B-32", "no_such_tag"), "cpu")
 
 

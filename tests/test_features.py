@@ -43,7 +43,13 @@ def test_tokens_come_in_the_order_asked(tmp_path: Path, shape: tuple[int, int]) 
     assert (len(features), features.n_blocks, features.width) == (13, *shape)
     assert features.encoder_name == "ViT-T/8"
     np.testing.assert_array_equal(features.tokens().numpy(), expected)
-    for asked in (np.array([12, 0, 5, 5, 3]), slice(2, 9), slice(None, None, -2), np.array([], dtype=int), np.array([4])):
+    for asked in (
+        np.array([12, 0, 5, 5, 3]),
+        slice(2, 9),
+        slice(None, None, -2),
+        np.array([], dtype=int),
+        np.array([4]),
+    ):
         np.testing.assert_array_equal(features.array(asked), expected[asked])
 
 
@@ -96,10 +102,10 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(FeaturesError, match=r"s2.safetensors has no row"):
         Features.open(tmp_path)
     shards.write(shard, np.zeros((7, 3, 9), np.float16))
-    with pytest.raises(FeaturesError, match="features.json says"):
+    with pytest.raises(FeaturesError, match=r"features\.json says"):
         Features.open(tmp_path)
     shard.unlink()
-    with pytest.raises(FeaturesError, match="s2.safetensors is missing"):
+    with pytest.raises(FeaturesError, match=r"s2\.safetensors is missing"):
         Features.open(tmp_path)
 
 

@@ -1,0 +1,364 @@
+"""The cache stage: encodes each view once, goes on where it was killed, and its output does not show how it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from rine import encoder as encoders
+from rine import index, params
+from rine.features import Features
+from rine.params import Params
+from rine.pictures import open_rgb
+from rine.stages.cache import cache
+from rine.transforms import augment, centre_crop, rng_for
+
+STUDY = Path(__file__).parent.parent / "params.yaml"
+TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}
+
+
+def study(root: Path, **changes: object) -> dict:
+    """The sample study with an encoder and crops that take no time."""
+    raw = yaml.safe_load(STUDY.read_text())
+    raw["encoders"] = {
+        "tiny": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 0},
+        "other": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 1},
+    }
+    raw["encoder"] = "tiny"
+    raw["crops"]["size"] = 32
+    raw["prepare"]["root"] = str(root / "data")
+    raw["augmentation"]["views"] = 3
+    views = {"train": "augmentation", "test": "crops", "synthbuster": "crops", "perturb": "perturb"}
+    raw["cache"]["items"] = {
+        f"{name}-{which}": {
+            "encoder": name,
+            "set": which,
+            "pictures": "test" if which == "perturb" else which,
+            "views": section,
+        }
+        for name in ("tiny", "other")
+        for which, section in views.items()
+    }
+    raw["cache"]["shard_rows"] = 7
+    raw["runtime"] = {"device": "cpu", "workers": 1, "batch_size": "auto", "precision": "auto"}
+    for dotted, value in changes.items():
+        *path, last = dotted.split("__")
+        place = raw
+        for part in path:
+            place = place[part]
+        place[last] = value
+    return raw
+
+
+def picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 44, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def table(root: Path, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
+    """Make pictures and their index: (source, label, split) -> how many."""
+    rows = []
+    for (source, label, split), n in counts.items():
+        for i in range(n):
+            path = f"{source}/{label}/{split}/{i:02d}.png"
+            file = root / "data" / path
+            if not file.is_file():
+                picture(file, seed=int.from_bytes(hashlib.blake2b(path.encode(), digest_size=4).digest(), "big"))
+            digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+            rows.append([path, label, source, "", split, 44, 40, "PNG", "RGB", digest])
+    return pd.DataFrame(rows, columns=list(index.COLUMNS)).sort_values(["source", "label", "path"])
+
+
+def write_index(root: Path, which: str, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
+    pictures = table(root, counts)
+    folder = root / "artifacts" / "index"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures.to_csv(folder / f"{which}.csv", index=False)
+    return pictures
+
+
+TRAIN = {("gan", 0, "train"): 5, ("gan", 1, "train"): 4, ("gan", 1, "val"): 2}
+TEST = {("gan", 0, "test"): 4, ("gan", 1, "test"): 6, ("a/b", 1, "test"): 9}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
+    write_index(tmp_path, "train", TRAIN)
+    write_index(tmp_path, "test", TEST)
+    return tmp_path
+
+
+def parsed(root: Path, **changes: object) -> Params:
+    return params.parse(study(root, **changes))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_cached_tokens_are_the_live_ones_to_the_last_bit(root: Path) -> None:
+    study = parsed(root)
+    line = cache("tiny-train", study, root / "artifacts")
+    assert "11 pictures, 29 views: encoded 29, reused 0" in line
+    features = Features.open(root / "artifacts" / "features" / "tiny" / "train")
+    encoder = encoders.load(study.encoders["tiny"], "cpu")
+    assert len(features) == 29
+    for number, row in features.rows.iterrows():
+        image = open_rgb(root / "data" / row["path"], 10**6)
+        if row["view"] == "centre":
+            pixels = centre_crop(image, 32)
+        else:
+            pixels = augment(image, rng_for(0, row["digest"], row["view"]), study.augmentation, 32)
+        live = encoder.encode(torch.from_numpy(pixels)[None])
+        assert torch.equal(features.tokens(np.array([number])), live), row["path"]
+
+
+def test_the_table_is_in_canonical_order_with_every_view(root: Path) -> None:
+    cache("tiny-train", parsed(root), root / "artifacts")
+    rows = Features.open(root / "artifacts" / "features" / "tiny" / "train").rows
+    assert rows.equals(rows.sort_values(["source", "label", "path", "view"], ignore_index=True))
+    views = rows.groupby("split")["view"].agg(lambda each: sorted(set(each)))
+    assert views.to_dict() == {"train": ["0", "1", "2"], "val": ["centre"]}
+    about = json.loads((root / "artifacts" / "features" / "tiny" / "train" / "features.json").read_text())
+    assert (about["n_blocks"], about["width"], about["encoder"]["name"]) == (2, 64, "ViT-T/16")
+
+
+def test_a_second_run_encodes_nothing(root: Path) -> None:
+    cache("tiny-test", parsed(root), root / "artifacts")
+    out = root / "artifacts" / "features" / "tiny" / "test"
+    before = files(out)
+    assert "encoded 0, reused 19" in cache("tiny-test", parsed(root), root / "artifacts")
+    assert files(out) == before
+
+
+def test_a_whole_shard_is_linked_not_copied(root: Path) -> None:
+    cache("tiny-test", parsed(root), root / "artifacts")
+    out = root / "artifacts" / "features" / "tiny" / "test"
+    assert {file.stat().st_nlink for file in out.glob("*.safetensors")} == {2}
+
+
+def test_added_pictures_alone_are_encoded_and_other_shards_keep_their_bytes(root: Path) -> None:
+    study, artifacts = parsed(root), root / "artifacts"
+    out = artifacts / "features" / "tiny" / "test"
+    cache("tiny-test", study, artifacts)
+    before = files(out)
+    write_index(
+        root, "test", {("gan", 0, "test"): 4, ("gan", 1, "test"): 6, ("a/b", 1, "test"): 11, ("new", 1, "test"): 3}
+    )
+    assert "encoded 5, reused 19" in cache("tiny-test", study, artifacts)
+    after = files(out)
+    kept = [name for name in before if name.startswith("gan") or "000" in name]
+    assert len(kept) == 3
+    assert all(after[name] == before[name] for name in kept)
+
+    # and the same from nothing: the output does not show in how many steps it came about
+    os.environ["RINE_STORE"] = str(root / "another store")
+    cache("tiny-test", study, artifacts)
+    assert files(out) == after
+
+
+def test_batch_and_workers_change_no_bytes(root: Path) -> None:
+    artifacts = root / "artifacts"
+    found = []
+    for number, (batch, workers) in enumerate([("auto", 0), (100000, 3)]):
+        os.environ["RINE_STORE"] = str(root / f"store {number}")
+        cache("tiny-train", parsed(root, runtime__batch_size=batch, runtime__workers=workers), artifacts)
+        found.append(files(artifacts / "features" / "tiny" / "train"))
+    assert found[0] == found[1]
+
+
+def test_other_weights_seed_or_transform_share_nothing(root: Path) -> None:
+    artifacts = root / "artifacts"
+    cache("tiny-train", parsed(root), artifacts)
+    assert "encoded 29" in cache("other-train", parsed(root), artifacts)
+    assert "encoded 27, reused 2" in cache(
+        "tiny-train", parsed(root, cache__seed=1), artifacts
+    )  # the centre crops stay
+    assert "encoded 27" in cache("tiny-train", parsed(root, augmentation__blur_p=0.9), artifacts)
+    assert "encoded 29" in cache("tiny-train", parsed(root, prepare__align={"jpeg_quality": 90, "size": 36}), artifacts)
+    # more draws leave those that there are
+    assert "encoded 9, reused 29" in cache("tiny-train", parsed(root, augmentation__views=4), artifacts)
+
+
+def test_copies_of_a_picture_are_encoded_once(root: Path) -> None:
+    artifacts = root / "artifacts"
+    for target in ("copy/1/test/00.png", "gan/1/test/98.png", "gan/1/test/99.png"):
+        file = root / "data" / target
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((root / "data" / "gan/1/test/00.png").read_bytes())
+    pictures = index.read(artifacts / "index" / "test.csv")
+    original = pictures[pictures["path"] == "gan/1/test/00.png"]
+    copies = [original.assign(path=f"gan/1/test/{n}.png") for n in (98, 99)]
+    copies.append(original.assign(path="copy/1/test/00.png", source="copy"))
+    pd.concat([pictures, *copies]).to_csv(artifacts / "index" / "test.csv", index=False)
+    assert "encoded 19, reused 3" in cache("tiny-test", parsed(root), artifacts)
+    features = Features.open(artifacts / "features" / "tiny" / "test")
+    same = features.array(np.flatnonzero(features.rows["digest"] == original["digest"].iat[0]))
+    assert len(same) == 4
+    assert (same == same[0]).all()
+
+
+def test_perturbed_sets_hold_the_drawn_half_and_the_sweeps(root: Path) -> None:
+    sweeps = {"pictures": 2, "strengths": {"jpeg": [90, 50], "noise": [1.5]}}
+    cache("tiny-perturb", parsed(root, perturb__degrade=sweeps), root / "artifacts")
+    rows = Features.open(root / "artifacts" / "features" / "tiny" / "perturb").rows
+    kinds = rows[~rows["view"].str.contains(":")]
+    assert set(kinds["view"]) <= {"blur", "crop", "compress", "noise", "combined"}
+    assert 19 < len(kinds) < 19 * 5 - 19  # about half of 95
+    swept = rows[rows["view"].str.contains(":")]
+    assert swept.groupby(["source", "label"])["digest"].nunique().tolist() == [2, 2, 2]
+    assert swept.groupby("view")["path"].agg(tuple).nunique() == 1
+    assert set(swept["view"]) == {"jpeg:90", "jpeg:50", "noise:1.5"}
+
+
+def test_ten_crops_for_synthbuster(root: Path) -> None:
+    write_index(root, "synthbuster", {("firefly", 1, "test"): 2})
+    cache("tiny-synthbuster", parsed(root), root / "artifacts")
+    rows = Features.open(root / "artifacts" / "features" / "tiny" / "synthbuster").rows
+    assert rows["view"].tolist() == [str(i) for i in range(10)] * 2
+
+
+def test_a_set_with_no_pictures_is_made_without_torch(root: Path) -> None:
+    write_index(root, "test", {})
+    (root / "params.yaml").write_text(yaml.safe_dump(study(root)))
+    program = (
+        "import sys; from pathlib import Path; from rine import params; from rine.stages.cache import cache\n"
+        f"print(cache('tiny-test', params.read({str(root / 'params.yaml')!r}), Path({str(root / 'artifacts')!r})))\n"
+        "assert 'torch' not in sys.modules and 'open_clip' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    features = Features.open(root / "artifacts" / "features" / "tiny" / "test")
+    assert (len(features), features.n_blocks, features.width) == (0, 2, 64)
+
+
+def test_pictures_that_are_gone_or_changed_are_named(root: Path) -> None:
+    (root / "data" / "a/b/1/test/03.png").unlink()
+    (root / "data" / "a/b/1/test/04.png").write_bytes(b"no picture")
+    picture(root / "data" / "a/b/1/test/05.png", seed=99)
+    with pytest.raises(ValueError, match=r"(?s)rine prepare.*03\.png: No such file.*04\.png.*05\.png: changed since"):
+        cache("tiny-test", parsed(root), root / "artifacts")
+
+
+def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"32 pixels a side, crops.size is 48"):
+        cache("tiny-test", parsed(root, crops__size=48), root / "artifacts")
+    (root / "artifacts" / "index" / "test.csv").unlink()
+    with pytest.raises(FileNotFoundError, match="rine prepare"):
+        cache("tiny-test", parsed(root), root / "artifacts")
+
+
+def test_one_decode_serves_several_encoders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rine import decoding, filling, views
+    from rine.store import Store
+
+    study = parsed(root)
+    recipe = views.recipe(study.cache.items["tiny-train"], study)
+    rows = views.expand(index.read(root / "artifacts" / "index" / "train.csv"), recipe)
+    targets = []
+    for name in ("tiny", "other"):
+        encoder = encoders.load(study.encoders[name], "cpu")
+        stores = {
+            family: Store.open(root / "store", encoder.describe(), views.describe(family, recipe), (2, 64))
+            for family in rows["family"].unique()
+        }
+        targets.append(filling.Target(encoder, stores, 4))
+    opened: list[object] = []
+    monkeypatch.setattr(decoding, "open_rgb", lambda *args: opened.append(args) or open_rgb(*args))
+    source = decoding.Source(root / "data", recipe, 10**6)
+    wanted = list(filling.units(rows, 7).values())
+    assert filling.fill(wanted, targets, source, ("threads", 1), "both") == (58, 0)
+    assert len(opened) == 11
+    for name in ("tiny", "other"):
+        assert "encoded 0, reused 29" in cache(f"{name}-train", study, root / "artifacts")
+
+
+PROGRAM = """
+import os, signal, sys, time
+from pathlib import Path
+import open_clip
+from rine import encoder, params, store
+from rine.stages.cache import cache
+
+params_file, artifacts, count = sys.argv[1:]
+store.SECONDS_BETWEEN_JOURNAL_ENTRIES = 0.0
+encoder._ROWS["cpu"] = 5  # one picture a batch
+forward = encoder.Encoder.forward
+def slow(self, pictures):
+    os.write(counter, b".")
+    time.sleep(0.02)
+    return forward(self, pictures)
+encoder.Encoder.forward = slow
+
+for line in sys.stdin:
+    os.environ["RINE_STORE"], seconds = line.split("\\t")
+    before = os.path.getsize(count) if os.path.exists(count) else 0
+    # forked, so that the seconds that imports take are spent once; nothing has run in this process yet
+    if not (child := os.fork()):
+        counter = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        print(cache("tiny-train", params.read(params_file), Path(artifacts)), flush=True)
+        os._exit(0)
+    if float(seconds) >= 0:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and (not os.path.exists(count) or os.path.getsize(count) == before):
+            time.sleep(0.001)
+        time.sleep(float(seconds))
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    print(f"exit {status}", flush=True)
+"""
+
+
+def test_killed_at_random_moments_and_started_again_gives_the_same_bytes(root: Path) -> None:
+    (root / "params.yaml").write_text(yaml.safe_dump(study(root, augmentation__views=5, cache__shard_rows=20)))
+    out, count = root / "artifacts" / "features" / "tiny" / "train", root / "count"
+    arguments = [str(root / "params.yaml"), str(root / "artifacts"), str(count)]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def run(store: str, seconds: float) -> str:
+            """Run the stage, and kill it so many seconds after it began to encode (never: -1); what it said."""
+            process.stdin.write(f"{root / store}\t{seconds}\n")
+            process.stdin.flush()
+            lines = []
+            while not (line := process.stdout.readline()).startswith("exit"):
+                assert line, "the program ended"
+                lines.append(line)
+            assert line == ("exit 9\n" if seconds >= 0 and not lines else "exit 0\n")
+            return "".join(lines)
+
+        assert "encoded 47, reused 0" in run("whole", -1)
+        whole, n_forwards = files(out), count.stat().st_size
+        assert n_forwards == 47
+        moments = np.random.default_rng(0).uniform(0, 0.15, size=10)
+        said = []
+        for seconds in moments:
+            said.append(run("killed", seconds))
+            if said[-1]:
+                break  # it was done before the kill
+        if not said[-1]:
+            said.append(run("killed", -1))
+        process.stdin.close()
+    kills = said.count("")
+    assert kills >= 2
+    assert "encoded 47" not in said[-1]
+    assert files(out) == whole
+    # nothing is encoded twice but what was under way
+    assert count.stat().st_size - n_forwards <= 47 + kills * (2 * index.usable_cores() + 2)
+    assert not list((root / "killed").rglob("*.journal"))
+    assert not list((root / "killed").rglob("*.tmp"))
