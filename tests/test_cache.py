@@ -1,4 +1,4 @@
-"""The cache stage: encodes each view once, goes on where it was killed, and its output does not show how it came about."""
+"""The cache stage encodes each view once, goes on where it was killed, and its output does not show how it was made."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rine import weights
-from rine.encoder import Encoder, Tower, _construct, load
+from rine.building import Tower, construct
+from rine.encoder import Encoder, load
 from rine.params import EncoderConfig, TowerConfig
 
 TINY = TowerConfig(image_size=32, patch_size=8, width=64, layers=3, head_width=16)
@@ -37,7 +38,7 @@ def by_hooks(tower: nn.Module, images: Tensor, mean: Tensor, std: Tensor) -> Ten
 
 def tower(seed: int = 0, quick_gelu: bool = False, **vision: object) -> nn.Module:
     torch.manual_seed(seed)
-    module = _construct(Tower("own", VISION | vision, embed_dim=24, quick_gelu=quick_gelu))
+    module = construct(Tower("own", VISION | vision, embed_dim=24, quick_gelu=quick_gelu))
     with torch.no_grad():
         for name, value in module.named_parameters():
             # torch starts norms and biases at 1 and 0, which would hide a slip in them

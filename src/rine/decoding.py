@@ -57,8 +57,9 @@ Workers = tuple[Literal["threads", "processes"], int]
 def workers(asked: int | Literal["auto"], device: str) -> Workers:
     """How to decode; `auto` is one worker a core that this process may use, less one for a GPU's encoder.
 
-    Beside an encoder on the CPU, threads: decoders let go of Python's lock, a thread costs no start, and those that have
-    nothing to wait for share the cores with the encoder's. A GPU is so much faster that the lock would hold it up: processes.
+    Beside an encoder on the CPU, threads: decoders let go of Python's lock, a thread costs no start, and those that
+    have nothing to wait for share the cores with the encoder's. A GPU is so much faster that the lock would hold it up:
+    processes.
     """
     if device.startswith("cpu"):
         return "threads", usable_cores() if asked == "auto" else asked

@@ -94,9 +94,7 @@ class Features:
         """The rows where the mask (N,) is true, in their order."""
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
-            raise ValueError(
-                f"a mask of {len(self)} true or false values is needed, got {mask.dtype} {mask.shape}"
-            )
+            raise ValueError(f"a mask of {len(self)} true or false values is needed, got {mask.dtype} {mask.shape}")
         rows = self.rows[mask].reset_index(drop=True)
         return Features(rows, self.about, self._maps, self._shard[mask], self._row[mask])
 

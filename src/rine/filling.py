@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -54,10 +54,12 @@ def units(rows: pd.DataFrame, shard_rows: int) -> dict[str, Unit]:
     pictures that are added to one group leave those of the others as they are.
     """
     made: dict[str, Unit] = {}
-    for (source, label, family), group in rows.groupby(["source", "label", "family"], sort=True):
+    groups: Any = rows.groupby(["source", "label", "family"], sort=True)
+    for (source, label, family), group in groups:
+        paths, digests, views = (group[column].tolist() for column in ("path", "digest", "view"))
         pictures = [
-            Job(path, group["digest"].iat[places[0]], tuple((family, group["view"].iat[i]) for i in places))
-            for path, places in _runs(group["path"].to_numpy())
+            Job(paths[start], digests[start], tuple((family, view) for view in views[start:stop]))
+            for start, stop in _runs(paths)
         ]
         done = 0
         for number, part in enumerate(_cut(pictures, shard_rows)):
@@ -68,10 +70,10 @@ def units(rows: pd.DataFrame, shard_rows: int) -> dict[str, Unit]:
     return made
 
 
-def _runs(paths: np.ndarray) -> Iterator[tuple[str, range]]:
-    starts = [0, *(np.flatnonzero(paths[1:] != paths[:-1]) + 1).tolist(), len(paths)]
-    for start, stop in pairwise(starts):
-        yield paths[start], range(start, stop)
+def _runs(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of one path: the views of one picture."""
+    ends = [i for i in range(1, len(paths)) if paths[i] != paths[i - 1]]
+    return pairwise([0, *ends, len(paths)])
 
 
 def _cut(pictures: list[Job], shard_rows: int) -> Iterator[list[Job]]:
@@ -89,8 +91,7 @@ def _cut(pictures: list[Job], shard_rows: int) -> Iterator[list[Job]]:
 def _slug(source: str) -> str:
     """A source's name as a file's: two sources never share one."""
     plain = "".join(
-        c if c.isascii() and (c.isalnum() or c in "-.") else f"_{ord(c):x}_"
-        for c in source.replace("/", "__")
+        c if c.isascii() and (c.isalnum() or c in "-.") else f"_{ord(c):x}_" for c in source.replace("/", "__")
     )
     return plain or "_"
 
@@ -152,9 +153,7 @@ class Work:
         return jobs
 
 
-def fill(
-    wanted: Sequence[Unit], targets: Sequence[Target], source: Source, how: Workers, name: str
-) -> tuple[int, int]:
+def fill(wanted: Sequence[Unit], targets: Sequence[Target], source: Source, how: Workers, name: str) -> tuple[int, int]:
     """Encode what the stores lack of the units' rows; returns how many rows were encoded and how many were there.
 
     Targets share one decode. Raises `PicturesLost` with the names of pictures that cannot be read any more,
@@ -162,13 +161,13 @@ def fill(
     """
     works = []
     n_rows = n_lacking = 0
-    claimed: list[set[str]] = [set() for _ in targets]  # copies of a picture in other units are encoded once
+    claimed: list[set[tuple[str, str]]] = [
+        set() for _ in targets
+    ]  # copies of a picture in other units are encoded once
     for unit in wanted:
         lacking = []
         for target, taken in zip(targets, claimed, strict=True):
-            missing = [
-                k for k in target.stores[unit.family].missing(unit.keys) if (unit.family, k) not in taken
-            ]
+            missing = [k for k in target.stores[unit.family].missing(unit.keys) if (unit.family, k) not in taken]
             taken.update((unit.family, k) for k in missing)
             lacking.append(missing)
         n_rows += len(targets) * len(unit.keys)
@@ -200,8 +199,8 @@ def fill(
 def encoding(targets: Sequence[Target]) -> Iterator[ThreadPoolExecutor | None]:
     """Threads for encoders on the CPU, one a core and one core each; None for those on a device, which runs beside us.
 
-    Batches side by side are faster than the cores joining in every product of one batch: no core waits for another, which on a
-    machine that does other things as well costs most of the time.
+    Batches side by side are faster than the cores joining in every product of one batch: no core waits for another,
+    which on a machine that does other things as well costs most of the time.
     """
     if not any(target.encoder.device == "cpu" for target in targets):
         yield None
@@ -222,8 +221,8 @@ def encode_shard(
 ) -> Callable[[], None]:
     """Encode one unit's missing rows, from their pictures' pixels in the order of `work.jobs`.
 
-    Returns what waits for the last of them and stores the shard. Idempotent: what a journal remembers is not done again,
-    and the same rows give the same file.
+    Returns what waits for the last of them and stores the shard. Idempotent: what a journal remembers is not done
+    again, and the same rows give the same file.
     """
     collectors = [
         _Collector(target, journal, set(keys[journal.done :]), pool)
@@ -269,9 +268,7 @@ def encode_shard(
 class _Collector:
     """Views on their way through one encoder: gathered to batches, some of which are under way."""
 
-    def __init__(
-        self, target: Target, journal: Journal, wanted: set[str], pool: ThreadPoolExecutor | None
-    ) -> None:
+    def __init__(self, target: Target, journal: Journal, wanted: set[str], pool: ThreadPoolExecutor | None) -> None:
         self.encoder, self.batch, self.journal, self.wanted = target.encoder, target.batch, journal, wanted
         self.pool = pool if target.encoder.device == "cpu" else None
         self.depth = _CORES_AHEAD * usable_cores() if self.pool else 1

@@ -1,4 +1,4 @@
-"""Files of tokens: one safetensors tensor `tokens` (n, L, D) float16, whole or not there at all, and read without a copy."""
+"""Files of tokens: one safetensors tensor `tokens` (n, L, D) float16, written whole, read without a copy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def digest_of(path: Path) -> str:
 
 
 def tokens_of(path: Path) -> np.ndarray:
-    """Tokens (n, L, D) float16 as a read-only map of the file; raises `ShardError` for one that is cut short or no such file."""
+    """Tokens (n, L, D) float16 as a read-only map of the file; raises `ShardError` for one that is cut short."""
     try:
         with path.open("rb") as file:
             header_length = int.from_bytes(file.read(8), "little")

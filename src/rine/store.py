@@ -38,7 +38,7 @@ class StoreFull(OSError):
 
 
 def root() -> Path:
-    """Where the store lies: `$RINE_STORE`, else `.rine/store`; outside what DVC owns, so that it survives `dvc repro`."""
+    """Where the store lies: `$RINE_STORE`, else `.rine/store`; outside what DVC owns, so that it outlives a rerun."""
     return Path(os.environ.get("RINE_STORE", ".rine/store"))
 
 
@@ -63,17 +63,13 @@ class Store:
     _checked: dict[str, np.ndarray] = field(default_factory=dict)  # shard name -> map
 
     @classmethod
-    def open(
-        cls, at: Path, encoder: dict[str, Any], transform: dict[str, Any], shape: tuple[int, int]
-    ) -> Store:
+    def open(cls, at: Path, encoder: dict[str, Any], transform: dict[str, Any], shape: tuple[int, int]) -> Store:
         """The store of an encoder and a transform (both described in plain data); made where there is none."""
         folder = at / key(encoder) / key(transform)
         folder.mkdir(parents=True, exist_ok=True)
         about = folder / "about.json"
         if not about.is_file():  # for people who wonder what a folder holds
-            shards.write_text(
-                about, json.dumps({"encoder": encoder, "transform": transform}, indent=1) + "\n"
-            )
+            shards.write_text(about, json.dumps({"encoder": encoder, "transform": transform}, indent=1) + "\n")
         store = cls(folder, shape)
         store.refresh()
         return store
@@ -93,7 +89,7 @@ class Store:
                 self.found.setdefault(row, (manifest.stem, number))
 
     def missing(self, keys: Sequence[str]) -> list[str]:
-        """Those of the rows that are not there, each once, in their order; shards that hold others are checked first."""
+        """Those of the rows that are not there, each once, in their order; shards that hold the others are checked."""
         for name in dict.fromkeys(self.found[k][0] for k in keys if k in self.found):
             self._check(name)
         return [k for k in dict.fromkeys(keys) if k not in self.found]
@@ -112,11 +108,7 @@ class Store:
     def shard_of(self, keys: Sequence[str]) -> Path | None:
         """The file that holds exactly these rows in this order, where there is one."""
         name = shard_name(keys)
-        if (
-            keys
-            and self.found.get(keys[0]) == (name, 0)
-            and self.found.get(keys[-1]) == (name, len(keys) - 1)
-        ):
+        if keys and self.found.get(keys[0]) == (name, 0) and self.found.get(keys[-1]) == (name, len(keys) - 1):
             return self.folder / (name + shards.SUFFIX)
         return None
 
@@ -178,9 +170,7 @@ class Store:
 def locked(stores: Iterable[Store]) -> Iterator[None]:
     """Keep other processes from the same stores; a process that dies gives its locks back."""
     with ExitStack() as stack:
-        for store in sorted(
-            stores, key=lambda each: each.folder
-        ):  # one order for all: no two wait for each other
+        for store in sorted(stores, key=lambda each: each.folder):  # one order for all: no two wait for each other
             lock = FileLock(store.folder / "lock")
             try:
                 lock.acquire(timeout=0)
@@ -188,6 +178,8 @@ def locked(stores: Iterable[Store]) -> Iterator[None]:
                 print(f"waiting for another process that fills {store.folder}", file=sys.stderr, flush=True)
                 lock.acquire()
             stack.callback(lock.release)
+            for left in store.folder.glob(".*.tmp"):  # by a process that was killed
+                left.unlink()
             store.refresh()
         yield
 
@@ -219,11 +211,7 @@ class Journal:
             while len(head := file.read(_ENTRY.size)) == _ENTRY.size:
                 digest, length = _ENTRY.unpack(head)
                 data = file.read(length)
-                if (
-                    len(data) < length
-                    or filled + length > len(flat)
-                    or xxhash.xxh3_64_intdigest(data) != digest
-                ):
+                if len(data) < length or filled + length > len(flat) or xxhash.xxh3_64_intdigest(data) != digest:
                     break
                 flat[filled : filled + length] = np.frombuffer(data, np.uint8)
                 filled, valid = filled + length, valid + _ENTRY.size + length

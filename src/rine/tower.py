@@ -17,9 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from rine import building, vit
 from rine import encoder as encoders
+from rine.building import Tower
 from rine.device import choose
-from rine.encoder import Encoder, Tower
+from rine.encoder import Encoder
 from rine.params import EncoderConfig
 
 LARGEST = 256 * 2**20  # bytes
@@ -64,7 +66,9 @@ def _tower(state: dict[str, Tensor], shape: dict[str, Any]) -> nn.Module:
     root = nn.Module()
     root.plain, root.image_size = True, tuple(shape["image_size"])
     # by number, not by text: blocks run in the order in which they are added, and "10" sorts before "2"
-    for key, value in sorted(state.items(), key=lambda item: [int(part) if part.isdigit() else 0 for part in item[0].split(".")]):
+    for key, value in sorted(
+        state.items(), key=lambda item: [int(part) if part.isdigit() else 0 for part in item[0].split(".")]
+    ):
         *folders, name = key.split(".")
         module = root
         for folder in folders:
@@ -105,10 +109,10 @@ def _shape(source: nn.Module) -> dict[str, Any]:
 
 def _keep(path: Path, config: EncoderConfig) -> None:
     """Write what the encoder uses of a tower, whole or not at all; a tower of another make or too large is left out."""
-    module, tower = encoders._build(config)
-    if not encoders._is_plain(module) or not all(isinstance(b.ls_1, nn.Identity) for b in module.transformer.resblocks):
+    module, tower = building.build(config)
+    if not vit.is_plain(module) or not all(isinstance(b.ls_1, nn.Identity) for b in module.transformer.resblocks):
         return
-    used = {key: value.contiguous() for key, value in encoders._used(module).items()}
+    used = {key: value.contiguous() for key, value in vit.used(module).items()}
     if sum(value.numel() * value.element_size() for value in used.values()) > LARGEST:
         return
     whole = path.with_suffix(f".{os.getpid()}")

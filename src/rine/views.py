@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig
-from rine.perturbations import align, degrade, draws, drawn, perturb
+from rine.perturbations import align, degrade, drawn, draws, perturb
 from rine.transforms import augment, centre_crop, rng_for, ten_crop
 
 # Raised whenever a view's pixels change, so that no store mixes two kinds
@@ -59,9 +59,7 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """
     pictures = pictures.sort_values(ORDER, kind="stable", ignore_index=True)
     lists = _VIEWS[recipe.views](pictures, recipe)  # for each picture its (family, view) pairs
-    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(
-        drop=True
-    )
+    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
     pairs = [pair for views in lists for pair in views]
     rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
     rows["view"] = pd.Series([view for _, view in pairs], dtype=object)
@@ -78,9 +76,7 @@ def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    views = (
-        [("ten", str(crop)) for crop in range(10)] if recipe.set == "synthbuster" else [("centre", "centre")]
-    )
+    views = [("ten", str(crop)) for crop in range(10)] if recipe.set == "synthbuster" else [("centre", "centre")]
     return [views] * len(pictures)
 
 
@@ -96,8 +92,7 @@ def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
         strengths = config.degrade.strengths.items()
         sweeps = [("degrade", f"{name}:{strength:g}") for name, values in strengths for strength in values]
     return [
-        [("perturb", kind) for kind in kinds if drawn(kind, config.seed, digest)]
-        + (sweeps if i in chosen else [])
+        [("perturb", kind) for kind in kinds if drawn(kind, config.seed, digest)] + (sweeps if i in chosen else [])
         for i, digest in enumerate(pictures["digest"])
     ]
 

@@ -73,7 +73,7 @@ def _download(model: str, tag: str, source: dict[str, Any]) -> Path:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return the image tower's tensors by open_clip's names (without `visual.`), and whether the file has OpenAI's form.
+    """Return the image tower's tensors by open_clip's names (without `visual.`), and whether the form is OpenAI's.
 
     Raises `WeightsError` for a file that would run code, cannot be read, or holds no image tower.
     """
@@ -126,7 +126,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def fit(tower: torch.nn.Module, state: dict[str, Tensor], needed: Collection[str], origin: str) -> None:
-    """Put tensors into a tower, in float32; raises `WeightsError` that lists what is missing, unknown or of another shape.
+    """Put tensors into a tower, in float32; raises `WeightsError` that lists what is missing, unknown or misshapen.
 
     `needed` names the tower's tensors that will be used: of the others any shape will do, and none is taken.
     """

@@ -1,4 +1,4 @@
-"""Send every picture of a feature set through the frozen encoder, once for each view; what the store has is not done again."""
+"""Send every picture of a feature set through the frozen encoder, once for each view, unless the store has it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
     out = artifacts / "features" / what.encoder / what.set
     families = sorted(rows["family"].unique())
     transforms = {family: views.describe(family, recipe) for family in families}
-    about = {"set": what.set, "transforms": transforms}
+    about: dict[str, Any] = {"set": what.set, "transforms": transforms}
     if rows.empty:
         # nothing to encode: torch and open_clip are not even imported
         n_blocks, width = shape(config)
-        encoder_about: dict[str, Any] = {"name": config.name}
-        assemble(rows, {}, {}, about | {"encoder": encoder_about, "n_blocks": n_blocks, "width": width}, out)
+        assemble(rows, {}, {}, about | {"encoder": {"name": config.name}, "n_blocks": n_blocks, "width": width}, out)
         return f"{item} has no pictures"
 
     encoder = load(config, params.runtime, recipe.size)
@@ -66,9 +65,7 @@ def load(config: EncoderConfig, runtime: RuntimeConfig, size: int) -> Encoder:
 
     loaded = encoder.load(config, runtime.device, runtime.precision)
     if loaded.image_size != size:
-        raise ValueError(
-            f"{config.name} takes pictures of {loaded.image_size} pixels a side, crops.size is {size}"
-        )
+        raise ValueError(f"{config.name} takes pictures of {loaded.image_size} pixels a side, crops.size is {size}")
     return loaded
 
 
