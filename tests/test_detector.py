@@ -148,9 +148,7 @@ def test_a_long_stream_is_never_held(detector: Detector) -> None:
     assert threading.active_count() < before  # the readers are gone with it
 
 
-def test_a_kept_tower_gives_the_same_bits_without_open_clip(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kept_tower_gives_the_same_bits_without_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINE_CACHE", str(tmp_path))
     # twelve blocks: "10" comes before "2" where blocks are ordered by their text
     shape = TowerConfig(image_size=32, patch_size=16, width=32, layers=12, head_width=16)
@@ -158,7 +156,7 @@ def test_a_kept_tower_gives_the_same_bits_without_open_clip(
     built = encoder.load(config, "cpu")
     pictures = torch.from_numpy(np.stack([tiny_model.crop(i) for i in range(5)]))
     tower.load(config, built.weights_digest, "cpu")
-    monkeypatch.setattr(encoder, "_build", lambda config: pytest.fail("the kept tower was not read"))
+    monkeypatch.setattr(encoder, "build", lambda config: pytest.fail("the kept tower was not read"))
     kept = tower.load(config, built.weights_digest, "cpu")
     assert torch.equal(kept(pictures), built(pictures))
     assert kept.describe() == built.describe()
