@@ -1,0 +1,252 @@
+"""The API answers every request: with a row for each file, or with a 4xx that says which limit it met."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import tiny_model
+from PIL import Image
+
+from rine import Detector
+
+pytest.importorskip("fastapi", reason="rine[serve] is not installed")
+pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
+httpx = pytest.importorskip("httpx", reason="httpx is not installed")
+
+from served import served  # noqa: E402  needs what was just asked for
+
+from rine.serve.run import listen  # noqa: E402
+from rine.serve.settings import ServeSettings  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
+    with tiny_model.model_in(tmp_path_factory.mktemp("study")) as path:
+        yield replace(Detector.load(path, device="cpu"), max_pixels=1_000_000)
+
+
+@pytest.fixture(scope="module")
+def url(detector: Detector) -> Iterator[str]:
+    with served(detector, ServeSettings(upload_mb=1, files=5, seconds=20)) as address:
+        yield address
+
+
+def png(seed: int, side: int = 64) -> bytes:
+    file = BytesIO()
+    Image.fromarray(tiny_model.crop(seed, side)).save(file, "PNG")
+    return file.getvalue()
+
+
+def post(url: str, *files: tuple[str, bytes], path: str = "predict", field: str = "files", **more: Any) -> Any:
+    return httpx.post(f"{url}/{path}", files=[(field, file) for file in files], timeout=60, **more)
+
+
+def test_each_file_has_its_row_as_the_detector_gives_it(url: str, detector: Detector) -> None:
+    answer = post(url, ("a.png", png(1)), ("b.txt", b"no picture"), ("c.png", png(2)), params={"crops": "ten"})
+    assert answer.status_code == 200
+    rows = answer.json()["results"]
+    assert [row["path"] for row in rows] == ["a.png", "b.txt", "c.png"]
+    assert "not a picture" in rows[1]["error"]
+    for row, seed in ((rows[0], 1), (rows[2], 2)):
+        [expected] = detector(png(seed), crops="ten")
+        assert row["verdict"] == expected.verdict
+        assert row["logit"] == pytest.approx(expected.logit, rel=1e-5)
+        assert row["crops"] == "ten"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"%PDF-1.7", "not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (png(1)[:2000], "cut short"),
+        (tiny_model.huge_png(30_000, 30_000), "pixels"),
+        (tiny_model.huge_png(1001, 1000), "1001 x 1000 pixels"),
+    ],
+)
+def test_a_request_with_nothing_to_judge_is_a_422_with_the_reason(url: str, content: bytes, reason: str) -> None:
+    answer = post(url, ("x.jpg", content))
+    assert answer.status_code == 422
+    assert reason in answer.json()["results"][0]["error"]
+    assert answer.json()["results"][0]["verdict"] is None
+    answer = post(url, ("x.jpg", content), path="explain", field="file")
+    assert answer.status_code == 422
+    assert reason in answer.json()["detail"]
+
+
+def test_what_is_too_large_is_a_413_whatever_its_header_says(url: str) -> None:
+    big = bytes(1_100_000)
+    assert post(url, ("big.jpg", big)).status_code == 413
+
+    def chunks() -> Iterator[bytes]:  # no Content-Length
+        yield b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\n"
+        for _ in range(12):
+            yield bytes(100_000)
+        yield b"\r\n--x--\r\n"
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = httpx.post(f"{url}/predict", content=chunks(), headers=kind)
+    assert answer.status_code == 413
+    assert "1 MB" in answer.json()["detail"]
+    answer = post(url, *[("a.png", png(1))] * 6)
+    assert answer.status_code == 413
+    assert "6 files" in answer.json()["detail"]
+    assert post(url, ("a.png", png(1))).status_code == 200
+
+
+def test_a_request_that_is_none_is_a_4xx(url: str) -> None:
+    assert httpx.post(f"{url}/predict", content=b"x").status_code == 422
+    assert (
+        httpx.post(f"{url}/predict", content=b"x", headers={"Content-Type": "multipart/form-data"}).status_code == 400
+    )
+    assert post(url, ("a.png", png(1)), params={"crops": "all"}).status_code == 422
+    assert httpx.get(f"{url}/predict").status_code == 405
+    assert httpx.get(f"{url}/../../etc/passwd").status_code == 404
+
+
+def test_a_client_that_never_finishes_is_told_so(detector: Detector) -> None:
+    with served(detector, ServeSettings(seconds=0.5)) as url:
+        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as slow:
+            slow.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
+            )
+            slow.settimeout(10)
+            assert b" 408 " in slow.recv(1000)
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
+class _Slow:
+    """A detector that waits until it is let go."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector, self.go, self.judged = detector, threading.Event(), 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.detector, name)
+
+    def judge(self, loaded: Any, crops: Any = "centre") -> Any:
+        self.go.wait(20)
+        self.judged += len(loaded)
+        return self.detector.judge(loaded, crops)
+
+
+def test_a_full_queue_is_a_429_and_what_waits_is_judged(detector: Detector) -> None:
+    slow = _Slow(detector)
+    with served(slow, ServeSettings(queue=3, seconds=30)) as url, ThreadPoolExecutor(8) as pool:  # type: ignore[arg-type]
+        first = [pool.submit(post, url, ("a.png", png(1))) for _ in range(3)]
+        until = time.monotonic() + 10
+        while httpx.get(f"{url}/health").json()["waiting"] < 3 and time.monotonic() < until:
+            time.sleep(0.02)
+        refused = post(url, ("a.png", png(1)))
+        assert refused.status_code == 429
+        assert int(refused.headers["Retry-After"]) > 0
+        slow.go.set()
+        assert [answer.result().status_code for answer in first] == [200] * 3
+        assert httpx.get(f"{url}/health").json()["waiting"] == 0
+        assert post(url, ("a.png", png(1))).status_code == 200
+
+
+def test_pictures_whose_clients_left_are_not_judged(detector: Detector) -> None:
+    slow = _Slow(detector)
+    with served(slow, ServeSettings(seconds=0.5)) as url:  # type: ignore[arg-type]
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: post(url, ("a.png", png(1))).status_code, range(12)))
+        assert answers == [408] * 12
+        slow.go.set()
+        until = time.monotonic() + 10
+        while httpx.get(f"{url}/health").json()["waiting"] and time.monotonic() < until:
+            time.sleep(0.02)
+        assert slow.judged < 12
+        assert post(url, ("a.png", png(1))).status_code == 200
+
+
+def test_an_error_of_the_model_is_an_answer_and_not_the_end(
+    detector: Detector, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(detector), "judge", broken)
+        assert post(url, ("a.png", png(1))).status_code == 500
+    assert post(url, ("a.png", png(1))).status_code == 200
+
+
+def test_fifty_clients_at_once_each_get_their_own_answer(url: str, detector: Detector) -> None:
+    expected = {seed: detector(png(seed))[0].logit for seed in range(50)}
+
+    def client(seed: int) -> list[float]:
+        with httpx.Client(timeout=60) as session:
+            answers = [session.post(f"{url}/predict", files={"files": (f"{seed}", png(seed))}) for _ in range(4)]
+        assert all(answer.status_code == 200 and answer.json()["results"][0]["path"] == str(seed) for answer in answers)
+        return [answer.json()["results"][0]["logit"] for answer in answers]
+
+    with ThreadPoolExecutor(50) as pool:
+        for seed, logits in enumerate(pool.map(client, range(50))):
+            assert logits == pytest.approx([expected[seed]] * 4, rel=1e-4)
+
+
+def test_evidence_is_that_of_explain(url: str) -> None:
+    answer = post(url, ("a.png", png(1, 100)), path="explain", field="file", params={"cells": 3})
+    found = answer.json()
+    assert answer.status_code == 200
+    assert len(found["map"]) == 9
+    assert len(found["blocks"]) == 3
+    assert found["stability"] == f"stable in {found['same']} of {len(found['changes'])}"
+    assert found["verdict"]["path"] == "a.png"
+
+
+def test_the_api_describes_itself_and_its_model(url: str) -> None:
+    paths = httpx.get(f"{url}/openapi.json").json()["paths"]
+    assert set(paths) == {"/predict", "/explain", "/health", "/model"}
+    assert {"200", "408", "413", "422", "429"} <= set(paths["/predict"]["post"]["responses"])
+    model = httpx.get(f"{url}/model").json()
+    assert (model["name"], model["encoder"]) == ("four_class", "ViT-tiny")
+    assert model["limits"]["upload_mb"] == 1
+    assert httpx.get(f"{url}/health").json()["status"] == "ok"
+
+
+def test_the_page_asks_nothing_of_any_other_machine(url: str) -> None:
+    for name in ("", "page.css", "page.js"):
+        answer = httpx.get(f"{url}/{name}")
+        assert answer.status_code == 200
+        addresses = set(re.findall(r"https?:\\?/\\?/[^\s'\"]+", answer.text)) - {"http://www.w3.org/2000/svg"}
+        assert addresses == set()
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_other_names_and_other_sites_get_nothing(url: str) -> None:
+    assert httpx.get(f"{url}/model", headers={"Host": "rebound.example"}).status_code == 400
+    other = {"Sec-Fetch-Site": "cross-site", "Origin": "https://other.example"}
+    assert post(url, ("a.png", png(1)), headers=other).status_code == 403
+
+
+def test_a_port_that_is_taken_says_what_to_do() -> None:
+    with listen(0) as taken, pytest.raises(OSError, match="--port"):
+        listen(taken.getsockname()[1])
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    for wrong in ({"upload_mb": 0}, {"queue": 0}, {"seconds": -1}, {"pixels": 0}, {"uploads": 3}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            ServeSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_files_of_the_page_are_in_the_package() -> None:
+    import rine.serve
+
+    folder = Path(rine.serve.__file__).parent
+    assert all((folder / name).is_file() for name in ("page.html", "page.css", "page.js"))
