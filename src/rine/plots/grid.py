@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, NullFormatter
 
 from rine.plots.style import EDGE, canvas, fill, legend_below, line, percent, styled
 
@@ -37,7 +39,7 @@ def boxes(runs: pd.DataFrame, encoder: str) -> Figure:
     return figure
 
 
-def _box_panel(axes, runs: pd.DataFrame, key: str, metric: str, settings: Sequence[str]) -> None:
+def _box_panel(axes: Axes, runs: pd.DataFrame, key: str, metric: str, settings: Sequence[str]) -> None:
     """Boxes of one metric by one parameter, a box for each setting side by side."""
     values = sorted(runs[key].unique())
     width = 0.8 / len(settings)
@@ -69,12 +71,24 @@ def head_size(runs: pd.DataFrame, encoder: str) -> Figure:
             middle = mine.groupby("parameters")[metric].median()
             panel.plot(middle.index, middle, color=look["color"], linestyle=look["linestyle"], linewidth=1.2)
             panel.plot(mine["parameters"], mine[metric], label=setting, **(look | {"linestyle": "none"}), alpha=0.8)
-        panel.set_xscale("log")
+        _log_ticks(panel, sorted(runs["parameters"].unique()))
         panel.set_xlabel(f"Trainable parameters of the head ({encoder})")
         panel.set_ylabel(label)
         percent(panel)
     legend_below(figure, axes[0, 0])
     return figure
+
+
+def _log_ticks(axes: Axes, sizes: Sequence[int]) -> None:
+    """A log axis with words such as 300 k; over less than a decade the sizes themselves, since it has no round ones."""
+    axes.set_xscale("log")
+    words = EngFormatter(sep="\u2009")
+    if sizes and sizes[-1] < 10 * sizes[0]:
+        axes.set_xticks(sizes, [EngFormatter(places=0, sep="\u2009")(size) for size in sizes])
+        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_formatter(words)
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 @styled

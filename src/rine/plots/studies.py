@@ -25,7 +25,7 @@ def epochs(runs: pd.DataFrame) -> Figure:
             look = line(i)
             for _, one in mine.groupby(["xi", "q", "d"]):
                 mean = one.groupby("epochs")[metric].mean()
-                panel.plot(mean.index, mean, color=look["color"], linewidth=0.7, alpha=0.45)
+                panel.plot(mean.index, mean, color=look["color"], linewidth=0.8, alpha=0.6)
             mean = mine.groupby("epochs")[metric].mean()
             panel.plot(mean.index, mean, label=setting, **look)
         ticks_at(panel, runs["epochs"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from rine.generators import title
@@ -19,6 +21,8 @@ def hyper_parameters(study: Study, ours: pd.DataFrame) -> Section:
     if runs.empty:
         return Section("grid", "Hyper-parameters", ["The grid has not been run yet."])
     tables = [configurations_table(ours, study.blocks)] if len(ours) else []
+    heads = {name: replace(one, runs=_with_head(one.runs)) for name, one in study.grid.items()}
+    sized = study.intervals(heads, "head")
     data = runs.assign(series=runs["setting"], encoder=runs["backbone"], P=runs["d"])
     data = long(data, ["series", "encoder", "xi", "q", "P", "seed", "parameters"], "panel")
     figures = [
@@ -33,7 +37,14 @@ def hyper_parameters(study: Study, ours: pd.DataFrame) -> Section:
             lambda: grid.head_size(runs, study.encoder), data[data["encoder"] == study.encoder],
         ),
     ]  # fmt: skip
-    return Section("grid", "Hyper-parameters", tables=[*tables, sizes_table(runs, study.encoder)], figures=figures)
+    return Section(
+        "grid", "Hyper-parameters", tables=[*tables, sizes_table(runs, study.encoder, sized)], figures=figures
+    )
+
+
+def _with_head(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs with the column `head`, as the table of head sizes names its rows."""
+    return runs.assign(head=[f"q {q}, P {proj_dim}" for q, proj_dim in zip(runs["q"], runs["d"], strict=True)])
 
 
 def epochs(study: Study) -> Section:

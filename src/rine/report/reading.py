@@ -20,9 +20,9 @@ from rine.tables.head_size import vit_size
 RULE_COLUMNS = ["setting", "rule", "acc", "ap"]
 
 
-def table(path: Path) -> pd.DataFrame:
-    """A CSV file."""
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A CSV file; an empty table, of these columns, where there is none."""
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=columns)
 
 
 def our_scores(params: Params, artifacts: Path) -> pd.DataFrame:

@@ -41,7 +41,9 @@ def headline(study: Study, nested: Intervals) -> Section:
         rules_table("rules", "Selection rules side by side (%)", rules, nested),
     ]
     if len(known) and not known[[*RULE_COLUMNS]].equals(rules[[*RULE_COLUMNS]]):
-        tables.append(rules_table("rules_published", "The same rules on the published scores (%)", known))
+        tables.append(
+            rules_table("rules_published", "The same rules on the published scores (%)", known, explain=False)
+        )
     data = rules.dropna(subset="acc").assign(panel=rules["setting"], rule=rules["rule"].map(rule_name))
     figure = Figure(
         "rules", "What each selection rule reports", "One row a rule, one marker a setting.",
@@ -60,7 +62,7 @@ def generators(study: Study, ours: pd.DataFrame, known: pd.DataFrame, found: Int
     extra = [means_table(mine, found, settings)]
     compared = [name for name in settings if found.of(name, "acc")]
     if len(compared) > 1:
-        extra.append(pairs_table(found, compared))
+        extra.append(pairs_table(mine, found, compared))
     return Section("generators", section.title, tables=[*extra, *section.tables], figures=section.figures)
 
 
@@ -123,13 +125,13 @@ def beside(ours: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     return table.assign(generator=table["generator"].map(title))
 
 
-def shortcut_warnings(study: Study) -> dict[str, str]:
-    """Generator -> what its files give away without a pixel, where that is much."""
-    found = study.findings
-    if found.empty:
+def shortcut_warnings(study: Study) -> dict[str, float]:
+    """Generator -> AP that its files reach without a pixel, where the doctor warns of it."""
+    if study.findings.empty or study.shortcuts.empty:
         return {}
-    loud = found[(found["severity"] == "warning") & found["set"].isin(study.scores["generator"].unique())]
-    return dict(zip(loud["set"], loud["finding"], strict=True))
+    loud = study.findings.loc[study.findings["severity"] == "warning", "set"]
+    found = study.shortcuts[study.shortcuts["set"].isin(loud)].dropna(subset="ap")
+    return dict(zip(found["set"], found["ap"], strict=True))
 
 
 def metrics(study: Study, ours: pd.DataFrame, found: Intervals) -> Section:

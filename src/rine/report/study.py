@@ -16,6 +16,7 @@ from rine.report.labels import class_sets, label, label_settings, study_of
 from rine.scores import ImageScores
 from rine.tables.estimates import Intervals, intervals
 
+TEST_SETS = ["generator", "family", "study", "real", "fake"]  # columns
 PUBLISHED_ENCODER = "ViT-L/14"  # of the paper's tables
 # study -> what its absence leaves out, as the page says it
 PARTS = {
@@ -61,7 +62,7 @@ class Study:
     grid: Mapping[str, ImageScores] = field(default_factory=dict)
     rules_by_generator: pd.DataFrame = field(default_factory=_nothing)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    test_sets: pd.DataFrame = field(default_factory=_nothing)
+    test_sets: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TEST_SETS))
     importance: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     embeddings: pd.DataFrame = field(default_factory=_nothing)
     doctor: pd.DataFrame = field(default_factory=_nothing)
@@ -91,7 +92,7 @@ class Study:
 
     def home_sets(self, setting: str) -> pd.DataFrame:
         """The test sets of a setting's study."""
-        return self.test_sets[self.test_sets["study"] == study_of(setting)] if len(self.test_sets) else self.test_sets
+        return self.test_sets[self.test_sets["study"] == study_of(setting)]
 
     def intervals(self, scores: Mapping[str, ImageScores], by: str | None = None) -> Intervals:
         """Bootstrap intervals of some scores over the test sets of each setting's study; none without parameters."""
@@ -103,8 +104,6 @@ class Study:
         return intervals(self.models, lambda _: sets, self.params.report if self.params else None)
 
     def _of_generator(self, column: str, generator: str) -> str:
-        if self.test_sets.empty:
-            return ""
         found = self.test_sets.loc[self.test_sets["generator"] == generator, column]
         return str(found.iloc[0]) if len(found) else ""
 
@@ -142,7 +141,7 @@ def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> S
         grid=reading.stacked(scored(f"grid/{params.encoder}-{name}") for name in settings),
         rules_by_generator=reading.our_rules(artifacts / "select" / "generators.csv", params.encoder, labels),
         calibrations=reading.calibrations(artifacts / "best", labels),
-        test_sets=reading.table(index / "test_sets.csv"),
+        test_sets=reading.table(index / "test_sets.csv", TEST_SETS),
         importance=reading.importance(artifacts / "best", labels),
         embeddings=reading.table(artifacts / "validate" / "embeddings.csv"),
         doctor=reading.table(index / "doctor.csv"),

@@ -63,6 +63,8 @@ def render(sections: Sequence[Section], notice: str = "") -> dict[str, bytes]:
 def write_plots(sections: Sequence[Section], images: dict[str, bytes], folder: Path) -> None:
     """Every figure as a picture and its data as a CSV, for people and for `dvc plots`."""
     folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("*.png"), *folder.glob("*.csv")]:
+        old.unlink()  # of a stage that is there no more
     for key, picture in images.items():
         (folder / f"{key}.png").write_bytes(picture)
     for section in sections:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rine.params import Params
-from rine.plots.offline import write_template
+from rine.plots.offline import PLACE, write_template
 from rine.report.section import Section
 from rine.report.study import Study, from_scores, gather
 from rine.report.write import (
@@ -33,6 +33,7 @@ class Places:
     page: Path = Path("report")
     published: Path = Path("pipeline/published")
     timings: Path = Path(".rine/timings.json")
+    dvc_page: Path = PLACE
 
 
 def report(params: Params, places: Places, latex: bool = False, page_only: bool = False) -> str:
@@ -53,7 +54,7 @@ def report(params: Params, places: Places, latex: bool = False, page_only: bool 
     if not page_only:
         write_plots(sections, images, places.plots)
         write_metrics(study, places.metrics)
-        write_template(notice=notice)
+        write_template(places.dvc_page, notice)
     write_page(f"RINE: {params.profile} study", notice, lead, sections, images, places.page)
     if latex:
         write_latex(sections, places.page)

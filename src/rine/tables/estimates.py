@@ -20,9 +20,8 @@ Key = tuple[str, object]  # setting, and a variant, a number of epochs, ...; "" 
 
 @dataclass(frozen=True)
 class Apart:
-    """A paired difference, in 0..1, with its interval; `chance` says that the interval holds 0."""
+    """The interval of a paired difference, in 0..1; `chance` says that it holds 0."""
 
-    value: float
     low: float
     high: float
     chance: bool
@@ -55,7 +54,7 @@ class Intervals:
             return None
         after, before = draws.mean(metric, runs, shared), draws_before.mean(metric, runs_before, shared)
         found = difference(after, before, self.confidence)
-        return Apart(float(after.mean() - before.mean()), found.low, found.high, found.chance)
+        return Apart(found.low, found.high, found.chance)
 
 
 NONE = Intervals({}, 0.0)

@@ -22,16 +22,16 @@ def generator_table(
     published: pd.DataFrame,
     intervals: Intervals,
     family: Callable[[str], str],
-    shortcuts: Mapping[str, str],
+    shortcuts: Mapping[str, float],
     rules: pd.DataFrame,
     published_rules: pd.DataFrame,
     nested: Intervals,
 ) -> Table:
     """One metric (acc or ap) of the chosen models by generator, in per cent.
 
-    `ours` and `published` are scores tables of one configuration a setting; means over seeds are shown. `shortcuts`
-    maps a generator to the warning that its file facts give its classes away. The last rows are what the two nested
-    estimates of `rules` (setting, rule, acc, ap) promise for a generator that nobody has seen; `nested` are their
+    `ours` and `published` are scores tables of one configuration a setting; means over seeds are shown. `shortcuts` has
+    the generators whose files give their classes away, with the AP of the files alone. The last rows are what the two
+    nested estimates of `rules` (setting, rule, acc, ap) promise for a generator that nobody has seen; `nested` are their
     intervals, by rule.
     """
     mine, theirs = by_generator(ours)[metric], by_generator(published)[metric]
@@ -50,9 +50,9 @@ def generator_table(
         before = group
     rows.append(_mean_row(metric, settings, compared, mine, theirs, intervals))
     rows += _nested_rows(metric, settings, compared, rules, published_rules, nested)
-    notes = [f"{WARNING} {title(name)}: {shortcuts[name]}" for name in generators if name in shortcuts]
-    if compared:
-        notes.insert(0, "Difference: ours less published, in points; the mean compares what both have.")
+    notes = ["Difference: ours less published, in points; the mean compares what both have."] if compared else []
+    if marked := [f"{title(name)} ({100 * shortcuts[name]:.1f})" for name in generators if name in shortcuts]:
+        notes.append(f"{WARNING} The files alone give the class away; AP without one pixel: {', '.join(marked)}.")
     return Table(key, heading, ["Generator", *_names(settings, compared)], rows, _spans(settings, compared), notes)
 
 

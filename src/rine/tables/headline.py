@@ -64,7 +64,7 @@ def _headline_cells(rules: pd.DataFrame, setting: str, nested: Intervals) -> lis
     return cells
 
 
-def rules_table(key: str, heading: str, rules: pd.DataFrame, nested: Intervals = NONE) -> Table:
+def rules_table(key: str, heading: str, rules: pd.DataFrame, nested: Intervals = NONE, explain: bool = True) -> Table:
     """Every rule side by side: accuracy and AP by setting, the gap to the paper's rule under each."""
     settings = list(dict.fromkeys(rules["setting"]))
     rows = []
@@ -82,7 +82,8 @@ def rules_table(key: str, heading: str, rules: pd.DataFrame, nested: Intervals =
     columns = ["Rule", *["Acc.", "gap", "AP", "gap"] * len(settings)]
     groups = [("", 1), *((setting, 4) for setting in settings)]
     notes = ["Gap: what the paper's rule reports beyond this one, in points."]
-    notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names))
+    if explain:
+        notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names))
     return Table(key, heading, columns, rows, groups, [*notes, *_reasons(rules)])
 
 
@@ -114,15 +115,16 @@ def means_table(ours: pd.DataFrame, intervals: Intervals, settings: Sequence[str
     return Table("means", "Means over the test sets", columns, rows, groups, notes)
 
 
-def pairs_table(intervals: Intervals, settings: Sequence[str]) -> Table:
+def pairs_table(ours: pd.DataFrame, intervals: Intervals, settings: Sequence[str]) -> Table:
     """Every two settings compared on the same pictures by a paired bootstrap."""
     rows = []
+    means = {metric: ours.groupby("setting")[metric].mean().to_dict() for metric in METRICS}
     for i, first in enumerate(settings):
         for second in settings[i + 1 :]:
             cells = [text(f"{second} less {first}")]
             for metric in METRICS:
                 apart = intervals.less(second, metric, intervals, first)
-                value = apart.value if apart else None
+                value = means[metric][second] - means[metric][first]
                 cells.append(
                     difference(value, bool(apart and apart.chance), (apart.low, apart.high) if apart else None)
                 )

@@ -105,8 +105,8 @@ def steps_table(
     return Table(key, heading, [first, *["Acc.", "AP"] * len(settings)], rows, _groups(settings, 2))
 
 
-def sizes_table(runs: pd.DataFrame, encoder: str) -> Table:
-    """Head sizes of one encoder: number of parameters by q and P, mean accuracy and AP over xi and seeds."""
+def sizes_table(runs: pd.DataFrame, encoder: str, found: Intervals) -> Table:
+    """Head sizes of one encoder: parameters by q and P, mean accuracy and AP over xi and seeds."""
     runs = runs[runs["backbone"] == encoder]
     settings = settings_of(runs)
     means = runs.groupby(["setting", "q", "d"], sort=False)[list(METRICS)].mean()
@@ -114,8 +114,13 @@ def sizes_table(runs: pd.DataFrame, encoder: str) -> Table:
     for q, proj_dim, size in (
         runs[["q", "d", "parameters"]].drop_duplicates().sort_values("parameters").itertuples(index=False)
     ):
-        pairs = [means[metric].get((setting, q, proj_dim)) for setting in settings for metric in METRICS]
-        rows.append(Row([text(f"q {q}, P {proj_dim}"), number(size, 0), *map(percent, pairs)]))
+        head = f"q {q}, P {proj_dim}"
+        cells = [
+            percent(means[metric].get((setting, q, proj_dim)), *bounds(found.of(setting, metric, value=head)))
+            for setting in settings
+            for metric in METRICS
+        ]
+        rows.append(Row([text(head), number(size, 0), *cells]))
     columns = ["Head", "Parameters", *["Acc.", "AP"] * len(settings)]
     groups = [("", 2), *((setting, 2) for setting in settings)]
     return Table("head_sizes", f"Size of the head ({encoder}), means over ξ", columns, rows, groups)

@@ -1,0 +1,394 @@
+"""The report: all that is there, a word on what is not, the same files twice, one page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
+from rine.intervals import interval
+from rine.report.degradation import degradation
+from rine.report.labels import class_sets, label
+from rine.report.study import from_scores, gather
+from rine.report.write import sections_of
+from rine.score_table import ScoresError, read_scores
+from rine.scores import ImageScores
+from rine.stages.report import Places, report, report_scores
+
+ROOT = Path(__file__).parents[1]
+FIGURES = {
+    "rules", "generators", "roc", "pr", "ablate", "perturb", "degradation", "epochs", "dataset_size", "ldm", "grid",
+    "head_size", "importance", "embeddings",
+}  # fmt: skip
+
+
+def places(folder: Path) -> Places:
+    return Places(
+        folder / "artifacts", folder / "metrics", folder / "plots", folder / "report", folder / "published",
+        folder / "timings.json", folder / "plots.html",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a whole study and its report."""
+    folder = tmp_path_factory.mktemp("study")
+    write_study(folder / "artifacts")
+    write_published(folder / "published")
+    (folder / "timings.json").write_text('{"prepare": 1.5, "cache@tiny_16-train": 20.25}')
+    (folder / "plots.html").write_text('<p class="notice" role="note">Sample study. ' + SMALL.about.strip() + "</p>")
+    line = report(SMALL, places(folder), latex=True)
+    assert line.endswith("25 tables, 14 figures")
+    return folder
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """The same study to be changed."""
+    shutil.copytree(whole, tmp_path / "study")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, where a test is about words and numbers."""
+    monkeypatch.setattr("rine.stages.report.render", lambda sections, notice="": {})
+
+
+class Page(HTMLParser):
+    """What a page asks for, its tags in order, and rows of cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.ids += [found["id"]] if found.get("id") else []
+        self.asked += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag == "img":
+            self.images.append(found)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"th", "td"} and self.rows:
+            self.rows[-1].append("")
+        if tag not in {"meta", "img", "link", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.rows and self.rows[-1] and {"th", "td"} & set(self.open):
+            self.rows[-1][-1] += data.strip()
+
+
+def test_every_figure_has_a_picture_and_its_data(whole: Path):
+    assert {path.stem for path in (whole / "plots").glob("*.png")} == FIGURES
+    assert {path.stem for path in (whole / "plots").glob("*.csv")} == FIGURES
+    for path in (whole / "plots").glob("*.csv"):
+        table = pd.read_csv(path)
+        assert len(table), path
+        assert {"panel", "series"} <= set(table), path
+
+
+def test_the_page_needs_nothing_else(whole: Path):
+    page = Page((whole / "report" / "index.html").read_text())
+    assert page.open == []
+    assert len(page.images) == len(FIGURES)
+    assert all(asked.startswith(("data:image/png;base64,", "#")) for asked in page.asked)
+    assert all(image["alt"] for image in page.images)
+    assert len(set(page.ids)) == len(page.ids)
+    assert {asked[1:] for asked in page.asked if asked.startswith("#")} <= set(page.ids)
+
+
+def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole: Path):
+    words = "say nothing about the method"
+    assert (whole / "report" / "index.html").read_text().count(words) >= 2
+    assert words in (whole / "report" / "report.md").read_text()
+    other = replace(SMALL, profile="paper")
+    report(other, replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other"))
+    assert "notice" not in re.sub(r"<style>.*?</style>", "", (whole / "other" / "index.html").read_text(), flags=re.S)
+    assert (whole / "other" / "grid.png").read_bytes() != (whole / "plots" / "grid.png").read_bytes()
+
+
+def test_the_same_scores_give_the_same_files(whole: Path, tmp_path: Path):
+    again = replace(places(whole), plots=tmp_path / "plots", metrics=tmp_path / "metrics", page=tmp_path / "report")
+    report(SMALL, again, latex=True)
+    for folder in ("plots", "report", "metrics"):
+        first = {p.relative_to(whole / folder): p.read_bytes() for p in (whole / folder).rglob("*") if p.is_file()}
+        second = {
+            p.relative_to(tmp_path / folder): p.read_bytes() for p in (tmp_path / folder).rglob("*") if p.is_file()
+        }
+        assert first == second
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_dvc_tracks_holds_no_time(copy: Path):
+    for picture in (copy / "plots").glob("*.png"):
+        picture.unlink()
+    before = {p: p.read_bytes() for folder in ("plots", "metrics") for p in (copy / folder).rglob("*") if p.is_file()}
+    (copy / "timings.json").write_text('{"prepare": 99}')
+    report(SMALL, places(copy))
+    assert {path: path.read_bytes() for path in before} == before
+    assert "99.0" in (copy / "report" / "index.html").read_text()
+
+
+def test_page_only_touches_nothing_that_dvc_tracks(copy: Path):
+    shutil.rmtree(copy / "metrics")
+    before = {path: path.stat().st_mtime_ns for path in (copy / "plots").iterdir()}
+    shutil.rmtree(copy / "report")
+    report(SMALL, places(copy), page_only=True)
+    assert (copy / "report" / "index.html").is_file()
+    assert not (copy / "metrics").exists()
+    assert {path: path.stat().st_mtime_ns for path in (copy / "plots").iterdir()} == before
+
+
+def test_main_table_holds_the_means_over_seeds(whole: Path):
+    scores = read_scores(whole / "artifacts" / "validate" / "scores.csv")
+    mine = scores[(scores["classes"] == "horse") & (scores["generator"] == "stylegan")]
+    row = next(row for row in Page((whole / "report" / "index.html").read_text()).rows if row[:1] == ["StyleGAN⚠"])
+    assert row[1].startswith(f"{100 * mine['acc'].mean():.1f}[")
+    published = read_scores(whole / "published" / "scores.csv")
+    theirs = published[published["classes"] == "horse"]
+    best = theirs.groupby("xi")[["acc", "ap"]].mean().sum(axis=1).idxmax()
+    known = theirs.loc[(theirs["generator"] == "stylegan") & (theirs["xi"] == best), "acc"]
+    assert row[2] == f"{100 * known.iloc[0]:.1f}"
+
+
+def test_metrics_hold_the_headline_and_every_generator(whole: Path):
+    headline = json.loads((whole / "metrics" / "report.json").read_text())
+    assert set(headline) == {*SMALL.settings, "ldm"}
+    assert headline["one_class"]["leave_one_generator_out"] == {"acc": 0.88, "ap": 0.93}
+    generators = json.loads((whole / "metrics" / "generators.json").read_text())
+    home = TEST_SETS.loc[TEST_SETS["study"] == "grid", "generator"]
+    assert set(generators["four_class"]) == set(home)
+    assert headline["four_class"]["acc"] == pytest.approx(np.mean([generators["four_class"][g]["acc"] for g in home]))
+
+
+def test_models_are_averaged_over_their_own_study_alone(whole: Path):
+    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
+    assert study.at_home("LDM", "dalle2")
+    assert not study.at_home("LDM", "mine")
+    assert not study.at_home("4-class", "glide")
+    generators = json.loads((whole / "metrics" / "generators.json").read_text())
+    assert set(generators["ldm"]) == {"dalle2", "glide"}
+
+
+def test_intervals_stand_in_the_tables(whole: Path):
+    """The interval of a mean is that of the bootstrap over the test sets of the setting's study."""
+    from rine.intervals import bootstrap
+    from rine.scores import test_sets_of
+
+    scores = ImageScores.read(whole / "artifacts" / "validate")
+    mine = scores.take((scores.runs["classes"] == "horse").to_numpy())
+    draws = bootstrap(
+        test_sets_of(mine.images, TEST_SETS[TEST_SETS["study"] == "grid"]), mine.logits, SMALL.report.bootstrap, 0
+    )
+    found = interval(draws.mean("acc", range(len(mine.logits))), SMALL.report.confidence)
+    row = next(row for row in Page((whole / "report" / "index.html").read_text()).rows if row[:1] == ["Mean"])
+    assert row[1].endswith(f"[{100 * found.low:.1f}, {100 * found.high:.1f}]")
+
+
+def test_a_large_difference_is_not_called_chance(whole: Path):
+    text = (whole / "report" / "report.md").read_text()
+    ablated = next(line for line in text.splitlines() if line.startswith("| without the contrastive loss"))
+    assert "≈" not in ablated
+    assert "−" in ablated
+
+
+def test_findings_stand_at_the_numbers_they_concern(whole: Path):
+    page = Page((whole / "report" / "index.html").read_text())
+    marked = {row[0] for row in page.rows if row and "⚠" in row[0]}
+    assert marked == {"StyleGAN⚠"}
+    text = (whole / "report" / "report.md").read_text()
+    assert "a.png (train) and b.png (test) are the same file" in text.split("## The pictures")[1]
+    assert "AP without one pixel: StyleGAN (99.0)" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("mode", "words"), [("paper", "as the paper describes them"), ("reference", "published code")])
+def test_the_mode_of_the_perturbations_is_named(copy: Path, mode: str, words: str):
+    report(replace(SMALL, perturb=replace(SMALL.perturb, mode=mode)), places(copy))
+    text = (copy / "report" / "report.md").read_text().split("## Perturbations")[1].split("## ")[0]
+    assert f"Mode: {mode} (" in text
+    assert words in text
+
+
+def test_degradation_starts_from_the_same_pictures_untouched(whole: Path):
+    from sklearn.metrics import roc_auc_score
+
+    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
+    table = degradation(study)
+    assert list(dict.fromkeys(table["kind"])) == ["JPEG quality", "blur, sigma in pixels"]
+    jpeg = table[(table["setting"] == "1-class") & (table["kind"] == "JPEG quality")]
+    assert jpeg["strength"].tolist() == ["none", "90", "50", "20"]
+    clean, images = study.models["1-class"], study.models["1-class"].images
+    source, y = images["source"], images["label"].to_numpy()
+    home = TEST_SETS[TEST_SETS["study"] == "grid"]
+    aucs, found = [], []
+    for real, fake in zip(home["real"], home["fake"], strict=True):
+        rows = np.flatnonzero(
+            (((source == real) & (y == 0)) | ((source == fake) & (y == 1))) & (images["split"] == "test").to_numpy()
+        )
+        aucs.append(roc_auc_score(y[rows], clean.logits[0, rows]))
+        found.append(np.mean(clean.logits[0, rows][y[rows] == 1] > 1.0))  # the threshold of the fixture
+    assert jpeg["auc"].iloc[0] == pytest.approx(np.mean(aucs))
+    assert jpeg["tpr"].iloc[0] == pytest.approx(np.mean(found))
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("grid", "the grid"),
+        ("epochs", "longer training"),
+        ("dataset_size", "smaller training sets"),
+        ("ablate", "ablations"),
+        ("ldm", "training on latent diffusion"),
+        ("validate", "the chosen models"),
+        ("perturb", "perturbations"),
+        ("select", None),
+        ("best", None),
+        ("index", None),
+    ],
+)
+def test_a_study_without_one_stage_is_reported_and_says_so(copy: Path, gone: str, words: str | None):
+    shutil.rmtree(copy / "artifacts" / gone)
+    line = report(SMALL, places(copy))
+    text = (copy / "report" / "report.md").read_text()
+    if words:
+        assert words in line
+        assert f"Not in this report, since it has not been run: {words}" in text
+    Page((copy / "report" / "index.html").read_text())
+
+
+def test_a_study_of_nothing_is_a_report_that_says_so(tmp_path: Path):
+    line = report(SMALL, places(tmp_path))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "0 figures" in line
+    assert text.count("Not in this report") == 7
+    assert "No model has been scored on the test sets yet." in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_figures_of_a_stage_that_is_gone_do_not_stay(copy: Path):
+    assert (copy / "plots" / "epochs.png").is_file()
+    for folder in ("epochs", "ldm"):
+        shutil.rmtree(copy / "artifacts" / folder)
+    report(SMALL, places(copy))
+    assert not (copy / "plots" / "epochs.png").exists()
+
+
+def test_scores_alone_make_every_table_and_figure_they_can(whole: Path, tmp_path: Path):
+    published = ROOT / "pipeline" / "published"
+    there = replace(places(tmp_path), published=published)
+    line = report_scores(published / "scores.csv", there, latex=True)
+    assert "6 figures" in line
+    assert {path.stem for path in (tmp_path / "report" / "figures").iterdir()} == {
+        "rules", "generators", "epochs", "ldm", "grid", "head_size",
+    }  # fmt: skip
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| **4-class** | **91.5** | **87.8** | **91.5** | **+3.6** |" in text
+    assert not (tmp_path / "plots").exists()
+    latex = {path.stem for path in (tmp_path / "report" / "latex").iterdir()}
+    assert {"headline", "generators_acc", "generators_ap", "ldm_acc", "head_sizes", "epochs"} <= latex
+
+
+def test_another_method_without_hyper_parameters_is_laid_beside(tmp_path: Path):
+    there = replace(places(tmp_path), published=ROOT / "pipeline" / "published")
+    theirs = read_scores(there.published / "scores.csv").query("study == 'grid' and classes == 'horse'").head(20)
+    empty = dict.fromkeys(["xi", "q", "d", "batch_size", "lr", "epochs", "val_acc", "val_loss"])
+    theirs.assign(study="validate", backbone="ResNet-50", **empty).to_csv(tmp_path / "mine.csv", index=False)
+    assert "1 figures" in report_scores(tmp_path / "mine.csv", there)
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| ProGAN | 95.9 | 99.8 | −4.0 |" in text
+
+
+def test_scores_that_cannot_be_used_name_line_and_column(tmp_path: Path):
+    there = replace(places(tmp_path), published=ROOT / "pipeline" / "published")
+    text = (there.published / "scores.csv").read_text().splitlines()
+    broken = tmp_path / "broken.csv"
+    broken.write_text("\n".join([*text[:5], text[5].rsplit(",", 1)[0] + ",nan"]))
+    with pytest.raises(ScoresError, match=r"line 6, column ap"):
+        report_scores(broken, there)
+
+
+def test_a_setting_is_told_from_another_with_as_many_classes():
+    known = class_sets(pd.DataFrame({"classes": ["horse", "car cat"]}), settings=[("biggan",), ("cat", "car")])
+    assert label("progan", ["biggan"], known) == "1-class (biggan)"
+    assert label("progan", ["horse"], known) == "1-class (horse)"
+    assert label("progan", ["cat", "car"], known) == "2-class"
+    assert label("ldm", [], known) == "LDM"
+
+
+def test_scores_of_an_earlier_study_are_not_picked_up(copy: Path):
+    shutil.copytree(copy / "artifacts" / "grid" / "tiny_16-one_class", copy / "artifacts" / "grid" / "old-one_class")
+    before = len(gather(SMALL, copy / "artifacts", copy / "published", copy / "timings.json").of("grid"))
+    shutil.rmtree(copy / "artifacts" / "grid" / "old-one_class")
+    assert len(gather(SMALL, copy / "artifacts", copy / "published", copy / "timings.json").of("grid")) == before
+
+
+def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
+    from made_study import run
+
+    write_index(tmp_path / "artifacts" / "index")
+    runs = [run("validate", ("horse",), 0)]
+    write_stage(tmp_path / "artifacts" / "validate", runs, "ldm")
+    assert "figures" in report(SMALL, places(tmp_path))
+
+
+def test_latex_has_a_file_for_each_table(whole: Path):
+    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
+    tables = [table.key for section in sections_of(study) for table in section.tables]
+    assert len(set(tables)) == len(tables)
+    assert {path.stem for path in (whole / "report" / "latex").iterdir()} == set(tables)
+
+
+def test_tables_have_a_cell_for_each_column(whole: Path):
+    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
+    for section in sections_of(study):
+        for table in section.tables:
+            assert {len(row.cells) for row in table.rows} == {len(table.columns)}, table.key
+            assert not table.groups or sum(span for _, span in table.groups) == len(table.columns), table.key
+
+
+def test_dvc_plots_are_what_the_report_writes(whole: Path):
+    """Every plot that dvc.yaml names is a file of the report with those columns, drawn by a template of ours."""
+    plots = yaml.safe_load((ROOT / "dvc.yaml").read_text()).get("plots", [])
+    assert plots
+    for entry in plots:
+        [(name, spec)] = entry.items()
+        assert (ROOT / ".dvc" / "plots" / f"{spec['template']}.json").is_file(), name
+        for axis in ("x", "y"):
+            [(path, column)] = spec[axis].items()
+            assert column in pd.read_csv(whole / path), (name, path, column)
+
+
+def test_the_report_needs_no_torch():
+    code = "import sys, rine.stages.report; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_from_scores_takes_the_better_encoder_of_the_grid():
+    study = from_scores(ROOT / "pipeline" / "published" / "scores.csv", ROOT / "pipeline" / "published")
+    assert study.encoder == "ViT-L/14"
+    assert study.missing == [
+        "longer training", "smaller training sets", "ablations", "the chosen models on every test set", "perturbations",
+    ]  # fmt: skip

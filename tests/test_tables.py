@@ -1,0 +1,181 @@
+"""Tables: what their cells say, how they are written, and that they hold the numbers they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rine.score_table import read_scores
+from rine.selection import RULES, grid_of, rules_table
+from rine.tables import headline
+from rine.tables.estimates import NONE, chosen
+from rine.tables.generators import generator_table
+from rine.tables.head_size import n_parameters, vit_size
+from rine.tables.table import (
+    CHANCE,
+    MISSING,
+    Cell,
+    Row,
+    Table,
+    difference,
+    escape_latex,
+    latex,
+    markdown,
+    number,
+    percent,
+    text,
+)
+
+PUBLISHED = Path(__file__).parents[1] / "pipeline" / "published" / "scores.csv"
+TABLE = Table(
+    "small",
+    "50 % & more",
+    ["Generator", "Acc.", "AP"],
+    [
+        Row([text("a|b_c"), percent(0.5, 0.25, 0.75), difference(-0.012, True)], section="GAN"),
+        Row([text("Mean"), Cell(MISSING), percent(1.0)], strong=True),
+    ],
+    [("", 1), ("ours", 2)],
+    ["Note: 5 % of it."],
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.91449, "91.4"), (0.9145001, "91.5"), (1.0, "100.0"), (0.0, "0.0"), (None, MISSING), (float("nan"), MISSING)],
+)
+def test_percent_has_one_digit_as_in_the_paper(value: float | None, shown: str):
+    assert percent(value).text == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0123, "+1.2"), (-0.0123, "−1.2"), (0.0004, "0.0"), (-0.0004, "0.0"), (None, MISSING)]
+)
+def test_difference_is_signed_and_never_minus_zero(value: float | None, shown: str):
+    assert difference(value).text == shown
+
+
+def test_a_difference_that_could_be_chance_is_marked():
+    assert difference(0.01, chance=True).mark == CHANCE
+    assert difference(0.01).mark == ""
+
+
+def test_an_interval_that_is_unknown_is_left_out():
+    assert percent(0.5, float("nan"), float("nan")).interval == ""
+    assert percent(0.5, 0.4, 0.6).interval == "[40.0, 60.0]"
+
+
+def test_thousands_stand_apart():
+    assert number(10521601, 0).text == "10\u202f521\u202f601"
+
+
+def test_markdown_has_a_cell_for_each_column():
+    lines = [line for line in markdown(TABLE).splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {4}
+    assert lines[0] == "| Generator | ours Acc. | ours AP |"
+    assert "| a\\|b_c | 50.0 [25.0, 75.0] | −1.2 ≈ |" in lines
+    assert "| **Mean** | **–** | **100.0** |" in lines
+
+
+def test_latex_is_booktabs_and_escaped():
+    words = latex(TABLE)
+    assert r"\caption{50 \% \& more}" in words
+    assert r"a|b\_c & 50.0 {\scriptsize [25.0, 75.0]} & $-$1.2 $\approx$ \\" in words
+    assert r"\multicolumn{2}{c}{ours} \\" in words
+    assert r"\cmidrule(lr){2-3}" in words
+    assert words.count(r"\toprule") == words.count(r"\bottomrule") == 1
+    body = [line for line in words.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {line.count("&") - line.count(r"\&") for line in body} == {2}
+    assert words.isascii()
+
+
+def test_latex_leaves_no_special_sign():
+    assert escape_latex("a_b%{c}~^\\#$&") == (r"a\_b\%\{c\}\textasciitilde{}\textasciicircum{}\textbackslash{}\#\$\&")
+
+
+@pytest.mark.parametrize(
+    ("q", "proj_dim", "expected"),
+    [(1, 128, 183_937), (2, 128, 216_961), (4, 128, 283_009), (2, 1024, 6_323_201), (4, 1024, 10_521_601)],
+)
+def test_head_sizes_are_those_of_the_published_models(q: int, proj_dim: int, expected: int):
+    size = vit_size("ViT-L/14")
+    assert size == (24, 1024)
+    assert n_parameters(q, proj_dim, *size) == expected
+
+
+def test_head_size_is_that_of_the_head_itself():
+    from rine.heads import Head, HeadConfig
+
+    head = Head(HeadConfig(q=3, proj_dim=8, n_blocks=5, width=12))
+    assert n_parameters(3, 8, 5, 12) == sum(parameter.numel() for parameter in head.parameters())
+
+
+def test_an_encoder_whose_name_does_not_tell_has_no_size():
+    assert vit_size("convnext_base") is None
+    assert vit_size("ViT-B-32") == (12, 768)
+
+
+def published() -> pd.DataFrame:
+    scores = read_scores(PUBLISHED)
+    names = {"horse": "1-class", "chair horse": "2-class", "car cat chair horse": "4-class", "": "LDM"}
+    return scores.assign(setting=scores["classes"].map(names), seed=None)
+
+
+def test_the_published_choices_and_means_come_out():
+    models = chosen(published(), "ViT-L/14")
+    means = models.groupby("setting")[["acc", "ap"]].mean().mul(100).round(2)
+    picked = models.groupby("setting")[["xi", "q", "d", "epochs"]].first().astype(float)
+    assert picked.loc["1-class"].tolist() == [0.1, 4, 1024, 1]
+    assert picked.loc["2-class"].tolist() == [0.2, 4, 128, 1]
+    assert picked.loc["4-class"].tolist() == [0.2, 2, 1024, 1]
+    assert picked.loc["LDM"].tolist() == [0.4, 4, 1024, 5]
+    expected = {"1-class": (90.31, 98.61), "2-class": (87.74, 98.69), "4-class": (91.45, 98.85), "LDM": (87.45, 90.46)}
+    assert {name: tuple(row) for name, row in means.iterrows()} == expected
+
+
+def main_table(shortcuts: dict[str, float]) -> Table:
+    scores = chosen(published(), "ViT-L/14")
+    scores = scores[scores["setting"] != "LDM"]
+    lower = scores.assign(acc=scores["acc"] - 0.01)
+    empty = pd.DataFrame(columns=["setting", "rule", "acc", "ap"])
+    return generator_table("t", "Accuracy", "acc", lower, scores, NONE, lambda _: "gan", shortcuts, empty, empty, NONE)
+
+
+def test_main_table_has_ours_published_and_the_difference():
+    table = main_table({})
+    assert table.groups == [("", 1), ("1-class", 3), ("2-class", 3), ("4-class", 3)]
+    assert len(table.rows) == 21
+    assert {cell.text for row in table.rows for cell in row.cells[3::3]} == {"−1.0"}
+    mean = table.rows[-1]
+    assert mean.strong
+    assert " ".join(cell.text for cell in mean.cells) == "Mean 89.3 90.3 −1.0 86.7 87.7 −1.0 90.5 91.5 −1.0"
+
+
+def test_a_shortcut_is_marked_at_its_generator_and_nowhere_else():
+    table = main_table({"san": 0.987})
+    marked = [str(row.cells[0]) for row in table.rows if row.cells[0].mark]
+    assert marked == ["SAN ⚠"]
+    assert any("SAN (98.7)" in note for note in table.notes)
+
+
+def test_headline_shows_the_nested_estimates_the_papers_figure_and_the_gap():
+    scores = published()
+    mine = scores[(scores["backbone"] == "ViT-L/14") & (scores["setting"] == "4-class")]
+    rules = rules_table(grid_of(mine)).assign(setting="4-class")
+    table = headline.headline_table(rules, rules.iloc[:0], NONE)
+    # a large gap across families and almost none with one generator left out
+    assert [cell.text for cell in table.rows[0].cells][:5] == ["4-class", "91.5", "87.8", "91.5", "+3.6"]
+
+
+def test_every_rule_is_explained():
+    assert set(headline.RULES) == set(RULES)
+
+
+def test_a_rule_without_a_figure_says_why():
+    scores = published()
+    ldm = rules_table(grid_of(scores[scores["setting"] == "LDM"])).assign(setting="LDM")
+    table = headline.rules_table("rules", "Rules", ldm)
+    assert "family out" not in [row.cells[0].text for row in table.rows]
+    assert any(note.startswith("No family out for LDM: none of the 9 generators are GANs") for note in table.notes)
