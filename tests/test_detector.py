@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_model
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import tiny_model
 from rine import Detector, checkpoint, encoder, tower
 from rine.params import EncoderConfig, TowerConfig
 from rine.stored import ModelNotFound, find_model
@@ -85,7 +85,7 @@ def test_the_three_verdicts_follow_the_calibration_and_two_a_threshold(model: Pa
     sharp = Detector.load(model, device="cpu", threshold=0.3)(crops)
     assert [v.logit for v in sharp] == [v.logit for v in calibrated]
     assert [v.verdict for v in sharp] == ["synthetic" if v.probability >= 0.3 else "real" for v in sharp]
-    with pytest.raises(ValueError, match="threshold = 1.5"):
+    with pytest.raises(ValueError, match=r"threshold = 1\.5"):
         Detector.load(model, threshold=1.5)
 
 

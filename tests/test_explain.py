@@ -1,4 +1,4 @@
-"""The evidence says what it claims to say: scores of those very crops, blocks against their mean, verdicts after changes."""
+"""The evidence is what it claims to be: scores of those crops, blocks against their mean, verdicts after changes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_model
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import tiny_model
 from rine import Detector
 from rine.cli import app
 from rine.crops import cut, grid
@@ -125,7 +125,9 @@ def test_the_command_writes_a_picture_and_a_json(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     monkeypatch.chdir(study)
-    path = tmp_path / "写真 $x_1$.png"  # glyphs that no font at hand has, and what Matplotlib would take for mathematics
+    path = (
+        tmp_path / "写真 $x_1$.png"
+    )  # glyphs that no font at hand has, and what Matplotlib would take for mathematics
     Image.fromarray(tiny_model.picture(6, *size)).save(path)
     result = CliRunner().invoke(app, ["explain", str(path), "-o", str(tmp_path / "new" / "why.png"), "--device", "cpu"])
     assert result.exit_code == 0, result.output

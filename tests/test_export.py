@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_model
 
+import tiny_model
 from rine import Detector
 from rine import export as exports
 from rine.export import ExportError, Input, export_onnx

@@ -1,4 +1,4 @@
-"""Every path that is named has one row, whatever lies there; a CSV that was cut anywhere is taken up to the same rows."""
+"""Every path that is named has one row, whatever lies there; a CSV that was cut anywhere ends with the same rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tiny_model
 from PIL import Image
 from typer.testing import CliRunner
 
+import tiny_model
 from rine.cli import app
 from rine.detector import Verdict
 from rine.paths import find
@@ -122,7 +122,7 @@ def test_rows_have_the_same_columns_in_every_form() -> None:
     assert all(row["path"] in out for row in rows[:-1])
 
 
-@pytest.mark.parametrize("at", (0, 5, *range(20, 100, 8)))
+@pytest.mark.parametrize("at", [0, 5, *range(20, 100, 8)])
 def test_a_csv_that_was_cut_anywhere_is_finished_to_the_same_rows(at: int, tmp_path: Path) -> None:
     # a name with a quote, a comma and a line break is the hardest for a half-written row
     odd = tmp_path / 'a "b",\nc.png'
@@ -203,7 +203,9 @@ def test_a_list_on_standard_input_and_a_reader_that_leaves(study: Path) -> None:
     with subprocess.Popen(
         command, cwd=study, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
         process.stdin.write(listing)
         process.stdin.close()
         assert json.loads(process.stdout.readline())["path"] == "pictures/00.png"
@@ -213,5 +215,7 @@ def test_a_list_on_standard_input_and_a_reader_that_leaves(study: Path) -> None:
 
 
 def test_the_command_line_starts_without_torch() -> None:
-    code = "import sys, rine.cli; sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'pandas', 'matplotlib')))"
+    code = (
+        "import sys, rine.cli; sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'pandas', 'matplotlib')))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,19 +15,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import tiny_model
 from PIL import Image
 
+import tiny_model
 from rine import Detector
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
 pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
-from served import served  # noqa: E402  needs what was just asked for
-
 from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import ServeSettings  # noqa: E402
+from served import served  # noqa: E402  needs what was just asked for
 
 
 @pytest.fixture(scope="module")

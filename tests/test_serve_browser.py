@@ -1,4 +1,4 @@
-"""The page in a real browser: pictures dropped, pasted and chosen, a verdict for each, by mouse and by keyboard alone."""
+"""The page in a real browser: pictures dropped, pasted and chosen, a verdict for each, by mouse or keyboard alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_model
 from PIL import Image
 
+import tiny_model
 from rine import Detector
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
@@ -23,9 +23,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine (Debian: apt install chromium)", allow_module_level=True)
 
-from served import served  # noqa: E402  needs what was just asked for
-
 from rine.serve.settings import ServeSettings  # noqa: E402
+from served import served  # noqa: E402  needs what was just asked for
 
 Page = Any
 expect = playwright.expect

@@ -1,4 +1,4 @@
-"""Which crops of a picture are judged: always at native resolution, since resizing wipes out the traces of a generator."""
+"""Which crops of a picture are judged: at native resolution, since resizing wipes out the traces of a generator."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ MAX_PIXELS = 100_000_000  # pixels a picture: 300 MB decoded; the limit of `prep
 class Verdict:
     """What a detector says of one picture.
 
-    `probability` is the calibrated probability of being synthetic and `logit` the head's output, the mean over the crops.
+    `probability` is the calibrated one of being synthetic and `logit` the head's output, the mean over the crops.
     Of a picture that could not be read, `error` says why, and `verdict`, `probability` and `logit` are None: such a
     picture is neither real nor synthetic. `seconds` were spent on reading it and on its share of a batch.
     """
@@ -62,9 +62,9 @@ class _Loaded:
 class Detector:
     """A trained model with its encoder; `Detector.load` makes one, calling it judges pictures.
 
-        detector = Detector.load("best")
-        for verdict in detector(["a.jpg", Image.open("b.png")]):
-            print(verdict.path, verdict.verdict, verdict.probability)
+    detector = Detector.load("best")
+    for verdict in detector(["a.jpg", Image.open("b.png")]):
+        print(verdict.path, verdict.verdict, verdict.probability)
     """
 
     name: str
@@ -87,9 +87,9 @@ class Detector:
     ) -> Detector:
         """Load a stored model with the encoder that it was trained on.
 
-        `model` is "best" (the one that `best.default` of params.yaml names), the name of a model that `rine best` stored, or
-        the path of a model file. With a `threshold`, a picture is synthetic where its probability is that high, else real;
-        without one, the calibrated thresholds decide among three verdicts.
+        `model` is "best" (the one that `best.default` of params.yaml names), the name of a model that `rine best`
+        stored, or the path of a model file. With a `threshold`, a picture is synthetic where its probability is that
+        high, else real; without one, the calibrated thresholds decide among three verdicts.
 
         Raises `stored.ModelNotFound` where there is no such model, `ValueError` for a file that is no model of this
         project, an impossible threshold, or weights of the encoder that are not those it was trained on.
@@ -101,10 +101,12 @@ class Detector:
         encoder = tower.load(stored.encoder_config, stored.weights_digest, device)
         _check_fit(stored, encoder, str(path))
         head = stored.head.to(encoder.device).eval().requires_grad_(False)
-        return cls(stored.name, encoder, head, stored.calibration, stored.meta, stored.mean_tokens, threshold, max_pixels)
+        return cls(
+            stored.name, encoder, head, stored.calibration, stored.meta, stored.mean_tokens, threshold, max_pixels
+        )
 
     def __call__(self, images: Picture | Iterable[Picture], crops: CropRule = "centre") -> list[Verdict]:
-        """Judge pictures: paths, bytes of files, PIL images, uint8 or 0..1 float arrays (H, W[, 3]) or tensors (3, H, W).
+        """Judge pictures: paths, files' bytes, PIL images, uint8 or 0..1 float arrays (H, W[, 3]) or tensors (3, H, W).
 
         One verdict a picture, in their order. Files that cannot be read have verdicts with an `error`; what is no
         picture at all (a wrong type or shape) raises `TypeError` or `ValueError`.
@@ -116,7 +118,12 @@ class Detector:
         return list(self.stream([cast(Picture, images)] if single else cast("Iterable[Picture]", images), crops))
 
     def stream(
-        self, images: Iterable[Picture], crops: CropRule = "centre", *, batch: int | None = None, workers: int | None = None
+        self,
+        images: Iterable[Picture],
+        crops: CropRule = "centre",
+        *,
+        batch: int | None = None,
+        workers: int | None = None,
     ) -> Iterator[Verdict]:
         """Judge pictures as they come, in their order, in memory that does not depend on how many there are.
 
@@ -173,7 +180,7 @@ class Detector:
         return ("synthetic" if probability >= self.threshold else "real"), probability
 
     def tokens(self, crops: np.ndarray | Tensor) -> Tensor:
-        """Block tokens (B, L, D) of crops (B, S, S, 3), rounded to float16 as the features are that heads are trained on."""
+        """Block tokens (B, L, D) of crops (B, S, S, 3), rounded to float16 as those are that heads are trained on."""
         return self.encoder(torch.as_tensor(crops)).half().float()
 
     @torch.inference_mode()
@@ -184,7 +191,7 @@ class Detector:
         return torch.cat(scores).numpy() if scores else np.zeros(0)
 
     def pixels(self, image: Picture) -> np.ndarray:
-        """RGB pixels (H, W, 3) of anything that a picture may be; raises `UnreadablePicture`, `TypeError`, `ValueError`."""
+        """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
         if isinstance(image, UnreadablePicture):
             raise image
         if isinstance(image, Image.Image):
@@ -204,13 +211,13 @@ def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None
     expected, crop = (encoder.n_blocks, encoder.width), stored.meta["transform"].get("crop", encoder.image_size)
     if (config.n_blocks, config.width) != expected or crop != encoder.image_size:
         raise ValueError(
-            f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, the encoder "
+            f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
             f"{encoder.config.name} gives {expected[0]} of width {expected[1]} from crops of {encoder.image_size}"
         )
 
 
 def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
-    """A PIL image as the same picture in a file would be read; one that was opened and not yet loaded is loaded here."""
+    """A PIL image as the same picture in a file would be read; one that was opened and not loaded is loaded here."""
     name = name_of(image)
     if image.width * image.height > max_pixels:
         raise UnreadablePicture(name, f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")

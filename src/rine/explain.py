@@ -175,4 +175,3 @@ def _window(image: np.ndarray) -> np.ndarray:
     """The middle of a very large picture; it starts on a multiple of 16, the grid on which JPEG codes blocks."""
     starts = [max(side - WINDOW, 0) // 2 // 16 * 16 for side in image.shape[:2]]
     return image[starts[0] : starts[0] + WINDOW, starts[1] : starts[1] + WINDOW]
-

@@ -31,6 +31,9 @@ class Graph(nn.Module):
     tokens to float16, since heads are trained on such.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, detector: Detector, pixels: Input) -> None:
         super().__init__()
         self.body, self.head = detector.encoder.body, detector.head
@@ -46,10 +49,10 @@ class Graph(nn.Module):
 
 
 def export_onnx(detector: Detector, path: Path, pixels: Input = "uint8") -> float:
-    """Write a detector on the CPU in float32 as ONNX with a free batch size; return its largest difference from PyTorch.
+    """Write a detector as ONNX with a free batch size; return its largest difference from PyTorch.
 
-    The file is run by onnxruntime on batches of several sizes before it is put in place. Weights above 2 GB, ONNX's limit for one
-    file, would go to a second file: no encoder of the study is that large. Raises `ExportError` above `TOLERANCE`.
+    The file is run by onnxruntime on batches of several sizes before it is put in place. Raises `ExportError` where it
+    cannot be made or differs by more than `TOLERANCE`, and `ValueError` for a detector elsewhere than on the CPU.
     """
     if detector.encoder.precision != "fp32" or detector.encoder.device != "cpu":
         raise ValueError("export needs the model on the CPU in float32: Detector.load(..., device='cpu')")
@@ -114,7 +117,7 @@ def _facts(detector: Detector, pixels: Input) -> dict[str, str]:
 
 
 def largest_difference(path: Path, detector: Detector, pixels: Input) -> float:
-    """Largest difference between an ONNX file and the detector on batches of one to five crops of noise and of flat colours.
+    """Largest difference between an ONNX file and the detector, on batches of crops of noise and of flat colours.
 
     Of the logit, relative to its size where that is above one; of the probability, to that of the same logit.
     """

@@ -1,4 +1,4 @@
-"""Arguments of a command to a stream of pictures' paths: files, folders, globs, file:// URLs, a list on standard input."""
+"""A command's arguments to a stream of pictures' paths: files, folders, globs, file:// URLs, lists of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,32 @@ from urllib.parse import unquote, urlsplit
 # What is picked up inside a folder; a file that is named outright is tried whatever it is called. SVG is no raster
 # format and gets a row that says so: a picture that was passed over in silence would be taken for one that was judged.
 PICTURE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .svg .tga .tif "
-    ".tiff .webp".split()
+    [
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".jxl",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".svg",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
 )
 
 
@@ -107,7 +131,7 @@ def reason(error: Exception) -> str:
 
 
 def _folder(root: str) -> Iterator[Found]:
-    """Every picture in a folder and the folders in it; a folder that holds none is one row, so that it is not missed."""
+    """Every picture in a folder and the folders in it; one that holds none is one row, so that it is not missed."""
     empty = True
     errors: list[OSError] = []
     for folder, subfolders, names in os.walk(root, onerror=errors.append):

@@ -1,8 +1,8 @@
-"""A plain ViT image tower kept in a file of its own, so that a verdict needs no import of open_clip (2 s of a command's 4).
+"""A plain ViT image tower in a file of its own, so that a verdict needs no import of open_clip (2 s of a command's 4).
 
-open_clip builds every tower once (`rine.encoder`); what the encoder uses of it is kept under its weights' digest and read back
-into the modules below, which have open_clip's names and no arithmetic: that is the encoder's. Kept only for seeded
-random weights, which are in no other file; a copy of OpenAI's would be a gigabyte for a second saved.
+open_clip builds every tower once (`rine.encoder`); what the encoder uses of it is kept under its weights' digest and
+read back into bare modules, which have open_clip's names and no arithmetic: that is the encoder's. Kept only for
+seeded random weights, which are in no other file; a copy of OpenAI's would be a gigabyte for a second saved.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def load(config: EncoderConfig, digest: str | None, device: str = "auto", precis
     return built
 
 
-def _tower(state: dict[str, Tensor], shape: dict[str, Any]) -> nn.Module:
+def _tower(state: dict[str, Tensor], shape: dict[str, Any]) -> Any:
     """A tree of modules with open_clip's names that holds the tensors and what the encoder reads beside them.
 
     Made of bare modules: building real ones to throw their initial weights away costs more than all the rest.
     """
-    root = nn.Module()
+    root: Any = nn.Module()
     root.plain, root.image_size = True, tuple(shape["image_size"])
     # by number, not by text: blocks run in the order in which they are added, and "10" sorts before "2"
     for key, value in sorted(
@@ -94,7 +94,7 @@ def _tower(state: dict[str, Tensor], shape: dict[str, Any]) -> nn.Module:
     return root
 
 
-def _shape(source: nn.Module) -> dict[str, Any]:
+def _shape(source: Any) -> dict[str, Any]:
     block = source.transformer.resblocks[0]
     return {
         "image_size": source.image_size,
@@ -109,6 +109,7 @@ def _shape(source: nn.Module) -> dict[str, Any]:
 
 def _keep(path: Path, config: EncoderConfig) -> None:
     """Write what the encoder uses of a tower, whole or not at all; a tower of another make or too large is left out."""
+    module: Any
     module, tower = building.build(config)
     if not vit.is_plain(module) or not all(isinstance(b.ls_1, nn.Identity) for b in module.transformer.resblocks):
         return

@@ -15,7 +15,12 @@ def explain(
     image: Annotated[str, typer.Argument(help="A picture: a path or a file:// URL.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to write; .png and .json are put in its suffix's place.", show_default="IMAGE.explained"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where to write; .png and .json are put in its suffix's place.",
+            show_default="IMAGE.explained",
+        ),
     ] = None,
     cells: Annotated[int, typer.Option(min=1, max=32, help="Crops a side of the map at most.")] = 8,
     crops: Crops = "centre",
@@ -25,8 +30,8 @@ def explain(
 ) -> None:
     """Write a PNG and a JSON file that show what a verdict rests on.
 
-    A map of scores over crops at native resolution; the weight and the effect of each block of the encoder; and whether the
-    verdict holds under mild JPEG, resizing and cropping.
+    A map of scores over crops at native resolution; the weight and the effect of each block of the encoder; and
+    whether the verdict holds under mild JPEG, resizing and cropping.
 
     Example: rine explain suspect.jpg --output evidence/suspect
     """
@@ -52,5 +57,7 @@ def explain(
         written[0].write_bytes(png(explanation(pixels, found, detector.name)))
         written[1].write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
     verdict = found.verdict
-    typer.echo(f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {found.stability}")
+    typer.echo(
+        f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {found.stability}"
+    )
     typer.echo(f"wrote {written[0]} and {written[1]}", err=True)

@@ -12,7 +12,9 @@ from rine.commands.options import Model, need, plain_errors
 
 def export(
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX (needs rine[onnx]).")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.", show_default="MODEL.onnx")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write.", show_default="MODEL.onnx")
+    ] = None,
     model: Model = "best",
     pixels: Annotated[
         Literal["uint8", "float32"], typer.Option("--input", help="Crops as uint8 in 0..255 or as floats in 0..1.")

@@ -18,7 +18,9 @@ Model = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Crops = Annotated[
     Literal["centre", "ten", "grid"],
-    typer.Option(help="What of a picture is judged: its centre, ten crops, or a grid over all of it; crops get a mean logit."),
+    typer.Option(
+        help="What of a picture is judged: its centre, ten crops, or a grid over all of it; crops get a mean logit."
+    ),
 ]
 Threshold = Annotated[
     float | None,
@@ -49,6 +51,7 @@ def need(module: str, extra: str) -> None:
 def share_cores() -> None:
     """Let PyTorch's threads sleep while they wait for each other; call before it is imported.
 
-    They spin by default, and where anything else wants the cores one small picture then takes a second, not a fiftieth of it.
+    They spin by default, and where anything else wants the cores one small picture then takes a second, not a fiftieth
+    of one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -25,7 +25,10 @@ MANY = 20  # pictures from which a progress bar is worth its line
 def predict(
     paths: Annotated[
         list[str],
-        typer.Argument(help="Files, folders (recursively), globs, file:// URLs; - reads a list from standard input.", show_default=False),
+        typer.Argument(
+            help="Files, folders (recursively), globs, file:// URLs; - reads a list from standard input.",
+            show_default=False,
+        ),
     ],
     csv: Annotated[bool, typer.Option("--csv", help="Rows of CSV instead of a table.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line instead of a table.")] = False,
@@ -65,7 +68,7 @@ def predict(
 
 
 def _form(csv: bool, jsonl: bool, output: Path | None, resumed: bool) -> Form:
-    """The form of the rows, from the options or the name of the file; raises `ValueError` for what does not go together."""
+    """The form of the rows, by the options or the file's name; raises `ValueError` for what does not go together."""
     if csv and jsonl:
         raise ValueError("--csv and --jsonl are two forms; choose one")
     form: Form = "csv" if csv else "jsonl" if jsonl else "table"
@@ -91,7 +94,13 @@ def _load(model: str, device: str, threshold: float | None) -> Detector:
 
 
 def _run(
-    detector: Detector, wanted: Iterator[Found], total: int | None, form: Form, output: Path | None, crops: Crops, append: bool
+    detector: Detector,
+    wanted: Iterator[Found],
+    total: int | None,
+    form: Form,
+    output: Path | None,
+    crops: Crops,
+    append: bool,
 ) -> Tally:
     from rine.progress import progress
 

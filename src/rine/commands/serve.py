@@ -16,7 +16,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     upload_mb: Annotated[float, typer.Option(envvar="RINE_SERVE_UPLOAD_MB", help="MB that a request may have.")] = 25,
-    pixels: Annotated[int, typer.Option(envvar="RINE_SERVE_PIXELS", help="Pixels that a picture may have.")] = 50_000_000,
+    pixels: Annotated[
+        int, typer.Option(envvar="RINE_SERVE_PIXELS", help="Pixels that a picture may have.")
+    ] = 50_000_000,
     files: Annotated[int, typer.Option(envvar="RINE_SERVE_FILES", help="Pictures that a request may have.")] = 32,
     queue: Annotated[int, typer.Option(envvar="RINE_SERVE_QUEUE", help="Pictures that may wait at once.")] = 256,
     seconds: Annotated[float, typer.Option(envvar="RINE_SERVE_SECONDS", help="Seconds that a request may take.")] = 60,

@@ -108,7 +108,9 @@ def create_app(detector: Detector, settings: ServeSettings) -> FastAPI:
 
 def _add_api(app: FastAPI, worker: Worker, settings: ServeSettings) -> None:
     detector = worker.detector
-    unreadable = {422: {"model": Predictions, "description": "None of the files could be read; the rows say why."}}
+    unreadable: dict[int | str, dict[str, Any]] = {
+        422: {"model": Predictions, "description": "None of the files could be read; the rows say why."}
+    }
 
     @app.post("/predict", responses={**REFUSALS, **unreadable})
     async def predict(

@@ -39,7 +39,7 @@ class Limits:
 
         try:
             await asyncio.wait_for(self._within_size(scope, receive, noted), self.settings.seconds)
-        except asyncio.TimeoutError:  # noqa: UP041  another class before Python 3.11
+        except asyncio.TimeoutError:
             if not started:
                 await refuse(send, 408, f"not done within the {self.settings.seconds:g} s that a request may take")
 
@@ -73,6 +73,10 @@ class Limits:
 async def refuse(send: Send, status: int, detail: str) -> None:
     """Answer with an error of the other errors' form, and close the connection."""
     body = json.dumps({"detail": detail}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

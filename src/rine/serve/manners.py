@@ -21,7 +21,7 @@ HEADERS = {
 
 
 class Manners:
-    """ASGI middleware: headers that keep the page to itself; requests that another site's page makes are refused (403)."""
+    """ASGI middleware: headers that keep the page to itself; what another site's page sends is refused (403)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -14,7 +14,7 @@ HOST = "127.0.0.1"  # this machine only: there is no log-in
 class ServeSettings:
     """Limits of `rine serve`; beyond each a request is answered with a 4xx that says so.
 
-    `upload_mb` (1,000,000 bytes) is for a whole request, `pixels` for a picture, `files` for a request; `queue` is how many
+    `upload_mb` (1,000,000 bytes) and `files` are for a whole request, `pixels` for a picture; `queue` is how many
     pictures may wait at once, `seconds` how long a request may take from its first byte to its answer.
     """
 
