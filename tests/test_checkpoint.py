@@ -73,9 +73,7 @@ def test_what_is_stored_comes_back(tmp_path: Path) -> None:
     assert stored.mean_tokens is not None
     assert torch.equal(stored.mean_tokens, mean)
     assert stored.name == "four_class"
-    assert stored.encoder_config == EncoderConfig(
-        name="ViT-L/14", model="ViT-L-14", pretrained="openai", seed=0
-    )
+    assert stored.encoder_config == EncoderConfig(name="ViT-L/14", model="ViT-L-14", pretrained="openai", seed=0)
     assert stored.weights_digest == "ab" * 16
     assert stored.calibration == Calibration(1.5, -0.25, 2.0, 1.0, 50)
 
@@ -89,9 +87,7 @@ def test_an_ablated_head_comes_back_as_one(tmp_path: Path, pool: str) -> None:
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        checkpoint.save(
-            tmp_path / f"{name}.safetensors", head(), dict(reversed(META.items())) if name == "b" else META
-        )
+        checkpoint.save(tmp_path / f"{name}.safetensors", head(), dict(reversed(META.items())) if name == "b" else META)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.md", "a.safetensors", "b.md", "b.safetensors"]
 
@@ -259,9 +255,7 @@ def test_an_encoder_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="3 blocks of width 8; ViT-L/14 has 24 of width 1024"):
         convert(tmp_path / "m.pth")
     with pytest.raises(ValueError, match="no model 'ViT-X'"):
-        convert(
-            tmp_path / "m.pth", encoder=EncoderConfig(name="x", model="ViT-X", pretrained="openai", seed=0)
-        )
+        convert(tmp_path / "m.pth", encoder=EncoderConfig(name="x", model="ViT-X", pretrained="openai", seed=0))
 
 
 def test_a_file_that_does_not_fit_lists_every_fault(tmp_path: Path) -> None:
@@ -326,9 +320,7 @@ def test_other_torch_files_are_refused(tmp_path: Path, content: Any, message: st
         published.read(tmp_path / "m.pth")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"not a model", b"PK\x03\x04broken", b"\x89PNG\r\n\x1a\n" + bytes(50)]
-)
+@pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04broken", b"\x89PNG\r\n\x1a\n" + bytes(50)])
 def test_files_of_other_kinds_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"m\.pth is"):

@@ -41,9 +41,7 @@ def test_near_pairs_are_those_of_brute_force() -> None:
     bits = np.concatenate([bits, planted])
     distance = (bits[:, None] != bits[None]).sum(axis=2)
     a, b = np.nonzero(np.triu(distance <= duplicates.NEAR_BITS, 1))
-    found = {
-        tuple(sorted(p)) for batch in duplicates.near_pairs(np.packbits(bits, axis=1)) for p in batch.tolist()
-    }
+    found = {tuple(sorted(p)) for batch in duplicates.near_pairs(np.packbits(bits, axis=1)) for p in batch.tolist()}
     assert len(a) > 10
     assert found == set(zip(a.tolist(), b.tolist(), strict=True))
 
@@ -65,9 +63,7 @@ def test_the_hash_outlives_coding_and_scaling_and_tells_pictures_apart(tmp_path:
     assert facts.dhash(Image.new("RGB", (50, 50), "grey")) == "", "flat pictures are all alike"
 
 
-def row(
-    path: str, digest: str, split: str = "train", study: str = "grid", label: int = 0, dhash: str = ""
-) -> dict:
+def row(path: str, digest: str, split: str = "train", study: str = "grid", label: int = 0, dhash: str = "") -> dict:
     return {
         **{"path": path, "label": label, "source": "s", "split": split, "study": study},
         **{"digest": digest, "dhash": dhash},

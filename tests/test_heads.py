@@ -11,9 +11,7 @@ from rine.heads import Head, HeadConfig, importance, mask_shapes, seeded_head
 POOLS = ("importance", "mean", "last")
 
 
-def head_in_numpy(
-    state: dict[str, np.ndarray], q: int, pool: str, tokens: np.ndarray
-) -> tuple[np.ndarray, ...]:
+def head_in_numpy(state: dict[str, np.ndarray], q: int, pool: str, tokens: np.ndarray) -> tuple[np.ndarray, ...]:
     """g = proj1(tokens); z = proj2(sum_l softmax_l(alpha) g_l); logit = head(z), in float64."""
 
     def relu_layers(name: str, x: np.ndarray, places: list[int]) -> np.ndarray:

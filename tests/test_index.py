@@ -117,18 +117,14 @@ def test_what_has_pixels_is_kept(tmp_path: Path, study: PrepareConfig, mode: str
     assert f"train/real/{path.name}" in set(made.tables["train"]["path"])
 
 
-def test_the_result_does_not_depend_on_processes(
-    study: PrepareConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_result_does_not_depend_on_processes(study: PrepareConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = index.build(study, workers=0)
     monkeypatch.setattr(index, "WORTH_A_POOL", 1)
     monkeypatch.setattr(index, "CHUNK", 3)
     assert same(index.build(study, workers=2), alone)
 
 
-def test_what_is_known_is_not_read_again(
-    tmp_path: Path, study: PrepareConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_known_is_not_read_again(tmp_path: Path, study: PrepareConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     store, fresh = tmp_path / "store", index.build(study)
     assert index.build(study, store).n_reused == 0
 

@@ -30,9 +30,7 @@ def test_forensynths(tmp_path: Path) -> None:
     forensynths(tmp_path, Seeds())
     listing = listed(tmp_path, "forensynths")
     by_place = {(p.split, p.source, p.category, p.label) for p in listing.pictures}
-    assert {
-        (s, "progan", c, y) for s in ("train", "val") for c in ("car", "horse") for y in (0, 1)
-    } <= by_place
+    assert {(s, "progan", c, y) for s in ("train", "val") for c in ("car", "horse") for y in (0, 1)} <= by_place
     for test_set in listing.test_sets:
         categories = {"cat", "dog"} if test_set.generator in WITH_CLASSES else {""}
         assert test_set.real == test_set.fake == test_set.generator
@@ -105,9 +103,7 @@ def test_only_keeps_the_named_test_sets(tmp_path: Path) -> None:
     listing = listed(tmp_path, "forensynths", only=["progan", "san"])
     assert [t.generator for t in listing.test_sets] == ["progan", "san"]
     assert {p.source for p in listing.pictures if p.split == "test"} == {"progan", "san"}
-    with pytest.raises(
-        DatasetError, match=r"only = \['midjourney'\] is no test set of it; allowed: \['progan'"
-    ):
+    with pytest.raises(DatasetError, match=r"only = \['midjourney'\] is no test set of it; allowed: \['progan'"):
         listed(tmp_path, "forensynths", only=["midjourney"])
 
 
@@ -152,9 +148,7 @@ def test_own_data(tmp_path: Path) -> None:
 def test_own_data_may_lie_outside_the_root(tmp_path: Path) -> None:
     save(tmp_path / "away" / "r.png", 1)
     save(tmp_path / "root" / "f.png", 2)
-    listing = listed(
-        tmp_path / "root", "globs", real=[str(tmp_path / "away" / "*.png")], fake=["*.png"], split="test"
-    )
+    listing = listed(tmp_path / "root", "globs", real=[str(tmp_path / "away" / "*.png")], fake=["*.png"], split="test")
     assert all((tmp_path / "root" / p.path).is_file() for p in listing.pictures)
 
 
@@ -177,9 +171,7 @@ BROKEN: list[tuple[str, Callable[[Path, Seeds], None], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("layout", "make", "gone", "expected"), BROKEN, ids=[f"{b[0]}-{b[2]}" for b in BROKEN]
-)
+@pytest.mark.parametrize(("layout", "make", "gone", "expected"), BROKEN, ids=[f"{b[0]}-{b[2]}" for b in BROKEN])
 def test_a_missing_folder_is_named(
     tmp_path: Path, layout: str, make: Callable[[Path, Seeds], None], gone: str, expected: str
 ) -> None:

@@ -76,9 +76,7 @@ def test_embeddings_of_several_heads_give_the_loss_of_each() -> None:
     z, logit = torch.randn(3, 6, 4, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
     labels = torch.tensor([0, 1, 1, 0, 1, 0])
     each = [total(logit[k], z[k], labels, 0.2, TEMPERATURE) for k in range(3)]
-    torch.testing.assert_close(
-        total(logit, z, labels, 0.2, TEMPERATURE), torch.stack(each), rtol=1e-13, atol=1e-13
-    )
+    torch.testing.assert_close(total(logit, z, labels, 0.2, TEMPERATURE), torch.stack(each), rtol=1e-13, atol=1e-13)
     assert supervised_contrastive(z[:, :1], labels[:1], TEMPERATURE).shape == (3,)
 
 

@@ -24,9 +24,7 @@ MANY = 10**8
 def photo(size: tuple[int, int] = (70, 50), seed: int = 0) -> Image.Image:
     """A smooth picture with some grain."""
     rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
-        size, Image.Resampling.BICUBIC
-    )
+    small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
     grain = rng.integers(-9, 10, (size[1], size[0], 3))
     return Image.fromarray(np.clip(np.asarray(small) + grain, 0, 255).astype(np.uint8))
 
@@ -54,12 +52,7 @@ def png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True})])
@@ -90,12 +83,8 @@ def test_other_formats(kind: str) -> None:
 def test_cmyk_palette_bits_and_lab() -> None:
     for mode, kind in [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("P", "PNG"), ("1", "PNG"), ("YCbCr", "JPEG")]:
         data = encoded(photo().convert(mode), kind)
-        np.testing.assert_array_equal(
-            open_rgb(data, MANY), np.asarray(Image.open(BytesIO(data)).convert("RGB"))
-        )
-    grey = Image.merge(
-        "LAB", [Image.new("L", (4, 4), level) for level in (136, 128, 128)]
-    )  # L* = 53: middle grey
+        np.testing.assert_array_equal(open_rgb(data, MANY), np.asarray(Image.open(BytesIO(data)).convert("RGB")))
+    grey = Image.merge("LAB", [Image.new("L", (4, 4), level) for level in (136, 128, 128)])  # L* = 53: middle grey
     pixels = open_rgb(encoded(grey, "TIFF"), MANY)
     assert np.abs(pixels.astype(int) - 127).max() < 6
 
@@ -211,9 +200,7 @@ def test_broken_pixels_and_headers() -> None:
 
 def test_noise_in_any_header_is_a_reason_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
-    files = [
-        encoded(photo(), kind) for kind in ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
-    ]
+    files = [encoded(photo(), kind) for kind in ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")]
     for data in files:
         for _ in range(15):
             broken = bytearray(data)
@@ -255,13 +242,8 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 
 def test_size_is_checked_before_pixels_are_decoded() -> None:
     assert reason_of(png_header(30_000, 30_000)) == "more than the 100,000,000 pixels that are allowed"
-    assert (
-        reason_of(png_header(11, 10), max_pixels=100)
-        == "11 x 10 pixels are more than the 100 that are allowed"
-    )
-    assert "pixels are more than" not in reason_of(
-        png_header(11, 10), max_pixels=110
-    )  # its pixels are missing
+    assert reason_of(png_header(11, 10), max_pixels=100) == "11 x 10 pixels are more than the 100 that are allowed"
+    assert "pixels are more than" not in reason_of(png_header(11, 10), max_pixels=110)  # its pixels are missing
     assert open_rgb(encoded(photo((10, 10)), "PNG"), 100).shape == (10, 10, 3)
 
 
@@ -286,9 +268,7 @@ def test_warnings_of_pillow_stay_inside_and_filters_are_left_alone() -> None:
     with pytest.warns(UserWarning, match="larger than file"):
         Image.open(BytesIO(data)).load()
     before = list(warnings.filters)
-    np.testing.assert_array_equal(
-        open_rgb(bytes(data), MANY), np.asarray(photo())
-    )  # here warnings are errors
+    np.testing.assert_array_equal(open_rgb(bytes(data), MANY), np.asarray(photo()))  # here warnings are errors
     assert list(warnings.filters) == before
 
 

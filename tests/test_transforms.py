@@ -69,9 +69,7 @@ def test_a_small_picture_is_padded_as_torchvision_pads_it() -> None:
     image = picture(100, 301)
     padded = transforms.pad(image, 224)
     assert padded.shape == (224, 301, 3)
-    np.testing.assert_array_equal(
-        centre_crop(padded, 224), np.asarray(tv.CenterCrop(224)(Image.fromarray(image)))
-    )
+    np.testing.assert_array_equal(centre_crop(padded, 224), np.asarray(tv.CenterCrop(224)(Image.fromarray(image))))
 
 
 def test_crops_share_no_memory_with_the_picture() -> None:
@@ -177,9 +175,7 @@ def test_probabilities_are_kept() -> None:
     plain = {image.tobytes(), image[:, ::-1].tobytes()}
 
     def changed(config: Config) -> float:
-        return np.mean(
-            [augment(image, rng_for(1, view), config, 32).tobytes() not in plain for view in range(400)]
-        )
+        return np.mean([augment(image, rng_for(1, view), config, 32).tobytes() not in plain for view in range(400)])
 
     assert changed(Config(blur_p=0, jpeg_p=0)) == 0
     assert changed(Config(blur_p=1, blur_sigma=(1, 2), jpeg_p=0)) == 1
