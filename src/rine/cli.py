@@ -19,6 +19,7 @@ from rine.commands.export import export
 from rine.commands.import_ import import_
 from rine.commands.options import PANEL, share_cores
 from rine.commands.predict import predict
+from rine.commands.serve import serve
 from rine.params import ParamsError, read
 
 app = typer.Typer(
@@ -192,9 +193,7 @@ def dataset_size(
 
 @stage
 def ablate(
-    variant: Annotated[
-        str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")
-    ],
+    variant: Annotated[str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")],
     params: ParamsFile = Path("params.yaml"),
     artifacts: Artifacts = Path("artifacts"),
     metrics: Metrics = Path("metrics"),
@@ -352,7 +351,14 @@ def report(
     return run(read(params), places, latex, page_only)
 
 
-for _name, _command in (("predict", predict), ("explain", explain), ("export", export), ("import", import_)):
+COMMANDS: dict[str, Callable[..., None]] = {
+    "predict": predict,
+    "explain": explain,
+    "serve": serve,
+    "export": export,
+    "import": import_,
+}
+for _name, _command in COMMANDS.items():
     app.command(_name, rich_help_panel=PANEL)(_command)
 
 

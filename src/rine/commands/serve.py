@@ -15,13 +15,19 @@ def serve(
     threshold: Threshold = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
-    upload_mb: Annotated[float, typer.Option(envvar="RINE_SERVE_UPLOAD_MB", help="MB that a request may have.")] = 25,
+    upload_mb: Annotated[
+        float, typer.Option(envvar="RINE_SERVE_UPLOAD_MB", min=0.001, max=1000, help="MB that a request may have.")
+    ] = 25,
     pixels: Annotated[
-        int, typer.Option(envvar="RINE_SERVE_PIXELS", help="Pixels that a picture may have.")
+        int, typer.Option(envvar="RINE_SERVE_PIXELS", min=1, help="Pixels that a picture may have.")
     ] = 50_000_000,
-    files: Annotated[int, typer.Option(envvar="RINE_SERVE_FILES", help="Pictures that a request may have.")] = 32,
-    queue: Annotated[int, typer.Option(envvar="RINE_SERVE_QUEUE", help="Pictures that may wait at once.")] = 256,
-    seconds: Annotated[float, typer.Option(envvar="RINE_SERVE_SECONDS", help="Seconds that a request may take.")] = 60,
+    files: Annotated[
+        int, typer.Option(envvar="RINE_SERVE_FILES", min=1, max=1000, help="Pictures that a request may have.")
+    ] = 32,
+    queue: Annotated[int, typer.Option(envvar="RINE_SERVE_QUEUE", min=1, help="Pictures that may wait at once.")] = 256,
+    seconds: Annotated[
+        float, typer.Option(envvar="RINE_SERVE_SECONDS", min=0.1, help="Seconds that a request may take.")
+    ] = 60,
 ) -> None:
     """Open a page to drop pictures on, with an HTTP API behind it (openapi.json), on 127.0.0.1 only.
 
