@@ -17,12 +17,13 @@ import yaml
 from PIL import Image
 
 from rine import encoder as encoders
-from rine import index, params
+from rine import params
+from rine.dataset import index
 from rine.features import Features
 from rine.params import Params
-from rine.pictures import open_rgb
+from rine.pixels.pictures import open_rgb
+from rine.pixels.transforms import augment, centre_crop, rng_for
 from rine.stages.cache import cache
-from rine.transforms import augment, centre_crop, rng_for
 
 STUDY = Path(__file__).parent.parent / "params.yaml"
 TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}
@@ -261,8 +262,8 @@ def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
 
 
 def test_one_decode_serves_several_encoders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rine import decoding, filling, views
-    from rine.store import Store
+    from rine.features import decoding, filling, views
+    from rine.features.store import Store
 
     study = parsed(root)
     recipe = views.recipe(study.cache.items["tiny-train"], study)
@@ -289,7 +290,9 @@ PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 import open_clip
-from rine import encoder, params, store
+from rine import params
+from rine import encoder
+from rine.features import store
 from rine.stages.cache import cache
 
 params_file, artifacts, count = sys.argv[1:]

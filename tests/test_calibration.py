@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rine.calibration import Calibration, as_dict, fit, from_dict, probability, verdict
+from rine.scores.calibration import Calibration, as_dict, fit, from_dict, probability, verdict
 
 
 def drawn(n: int, scale: float, bias: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

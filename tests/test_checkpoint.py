@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rine import checkpoint, published
-from rine.calibration import Calibration
-from rine.checkpoint import CheckpointError
 from rine.heads import Head, HeadConfig, seeded_head
+from rine.models.checkpoint import CheckpointError
+from rine.models.loaded import checkpoint, published
+from rine.models.published import convert
 from rine.params import EncoderConfig, TowerConfig
-from rine.published import convert
+from rine.scores.calibration import Calibration
 
 SHAPE = HeadConfig(q=2, proj_dim=6, n_blocks=3, width=8)
 TOWER = TowerConfig(image_size=32, patch_size=16, width=64, layers=3, head_width=32)

@@ -15,10 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import tiny_model
-from rine import Detector, checkpoint, encoder, tower
+from rine import Detector, encoder
+from rine.encoder import tower
+from rine.models.loaded import checkpoint
+from rine.models.stored import ModelNotFound, find_model
 from rine.params import EncoderConfig, TowerConfig
-from rine.stored import ModelNotFound, find_model
-from rine.transforms import centre_crop, ten_crop
+from rine.pixels.transforms import centre_crop, ten_crop
 
 
 @pytest.fixture(scope="module")

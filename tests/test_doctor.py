@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from dataset_folders import Seeds, config, save
-from rine import duplicates, facts, index, shortcuts
-from rine.doctor import Diagnosis, examine
-from rine.findings import NAMED
+from rine.dataset import duplicates, facts, index, shortcuts
+from rine.dataset.doctor import Diagnosis, examine
+from rine.dataset.findings import NAMED
 from rine.params import AlignConfig, PrepareConfig
 
 

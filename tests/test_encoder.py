@@ -9,9 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rine import weights
-from rine.building import Tower, construct
-from rine.encoder import Encoder, load
+from rine.encoder import Encoder, load, weights
+from rine.encoder.building import Tower, construct
 from rine.params import EncoderConfig, TowerConfig
 
 TINY = TowerConfig(image_size=32, patch_size=8, width=64, layers=3, head_width=16)

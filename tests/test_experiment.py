@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from rine import params
-from rine.experiment import Experiment, _share, check_both_classes, experiment, training_pictures
 from rine.features import Features
-from rine.publish import headline, publish, stack
+from rine.scores.publish import headline, publish, stack
 from rine.stages.best import block_shares
 from rine.stages.perturb import degraded, replaced
 from rine.training import Run
+from rine.training.experiment import Experiment, _share, check_both_classes, experiment, training_pictures
 
 STUDY = params.read(Path(__file__).parents[1] / "params.yaml")
 ABOUT = {"n_blocks": 2, "width": 4, "encoder": {"name": "toy"}}
@@ -46,7 +46,7 @@ class Toy(Features):
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
-    monkeypatch.setattr("rine.experiment.Features", Toy)
+    monkeypatch.setattr("rine.training.experiment.Features", Toy)
     return Experiment("grid", tmp_path, classes=("horse",))
 
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 import tiny_model
 from rine import Detector
 from rine.cli import app
-from rine.crops import cut, grid
-from rine.explain import block_shares, changes, explain
-from rine.pictures import UnreadablePicture
+from rine.detector.explain import block_shares, changes, explain
+from rine.pixels.crops import cut, grid
+from rine.pixels.pictures import UnreadablePicture
 from rine.plots.explanation import heat
 
 

@@ -11,8 +11,8 @@ import pytest
 
 import tiny_model
 from rine import Detector
-from rine import export as exports
-from rine.export import ExportError, Input, export_onnx
+from rine.detector import export as exports
+from rine.detector.export import ExportError, Input, export_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="rine[onnx] is not installed")
 pytest.importorskip("onnxscript", reason="rine[onnx] is not installed")

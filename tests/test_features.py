@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rine import shards
-from rine.features import COLUMNS, Features, FeaturesError
+from rine.features import COLUMNS, Features, FeaturesError, shards
 
 SHAPE = (3, 8)
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from dataset_folders import OLD, Seeds, config, save
-from rine import fact_store, facts, index
-from rine.facts import Facts, Skipped
-from rine.listing import DatasetError
+from rine.dataset import fact_store, facts, index
+from rine.dataset.facts import Facts, Skipped
+from rine.dataset.listing import DatasetError
 from rine.params import PrepareConfig
 
 

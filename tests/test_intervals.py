@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binom
 from sklearn.metrics import average_precision_score
 
-from rine.intervals import (
+from rine.scores import TestSet
+from rine.scores.intervals import (
     _ranking,
     _weighted_accuracy,
     _weighted_average_precision,
@@ -16,7 +17,6 @@ from rine.intervals import (
     interval,
     resample,
 )
-from rine.scores import TestSet
 
 CONFIDENCE = 0.95
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss
 
-from rine.calibration import Calibration
-from rine.metrics import (
+from rine.scores.calibration import Calibration
+from rine.scores.metrics import (
     METRICS,
     accuracy_of_runs,
     average_precision_of_runs,

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
-from rine import perturbations
-from rine.perturbations import (
+from rine.pixels import perturbations
+from rine.pixels.perturbations import (
     DEGRADATIONS,
     KERNELS,
     PERTURBATIONS,

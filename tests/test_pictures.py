@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from rine.pictures import PictureInfo, UnreadablePicture, open_rgb, probe
+from rine.pixels.pictures import PictureInfo, UnreadablePicture, open_rgb, probe
 
 MANY = 10**8
 

@@ -19,7 +19,7 @@ from dataset_folders import (
     synthbuster,
     universal_fake_detect,
 )
-from rine import index
+from rine.dataset import index
 from rine.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.params import PrepareConfig
 from rine.stages.prepare import prepare

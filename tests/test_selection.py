@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from rine.generators import FAMILY, GRID_GENERATORS
-from rine.score_grid import grid_of
 from rine.scores import ImageScores, ScoresError, read_scores, summarise
-from rine.selection import CHOOSING, RULES, choose, generators_table, rules_of, rules_table
+from rine.scores.grid import grid_of
+from rine.scores.selection import CHOOSING, RULES, choose, generators_table, rules_of, rules_table
 
 PUBLISHED = read_scores(Path(__file__).parents[1] / "pipeline" / "published" / "scores.csv")
 GENERATORS = ("progan", "biggan", "deepfake", "dalle2")

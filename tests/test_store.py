@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from rine import shards, store
-from rine.store import Journal, Store, StoreFull, locked, row_key
+from rine.features import shards, store
+from rine.features.store import Journal, Store, StoreFull, locked, row_key
 
 SHAPE = (2, 8)
 
@@ -155,7 +155,7 @@ def test_an_altered_journal_counts_up_to_the_damage(tmp_path: Path, monkeypatch)
 HOLD = """
 import sys, time
 from pathlib import Path
-from rine.store import Store, locked
+from rine.features.store import Store, locked
 store = Store.open(Path(sys.argv[1]), {"encoder": "a"}, {"transform": "b"}, (2, 8))
 with locked([store]):
     print("held", flush=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rine.score_table import read_scores
-from rine.selection import RULES, grid_of, rules_table
+from rine.scores.selection import RULES, grid_of, rules_table
+from rine.scores.table import read_scores
 from rine.tables import headline
 from rine.tables.estimates import NONE, chosen
 from rine.tables.generators import generator_table

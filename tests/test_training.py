@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import rine.training
-from rine.batches import rows_by_picture
 from rine.heads import Head, HeadConfig, seeded_head
-from rine.masks import dropout_masks
+from rine.heads.masks import dropout_masks
 from rine.params import TrainingConfig
 from rine.training import Run, embeddings, learning_rate, logits, mean_over_views, mean_tokens, train
+from rine.training.batches import rows_by_picture
 
 L, D = 3, 5
 LR = 0.01

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torchvision import transforms as tv
 
-from rine import transforms
-from rine.transforms import augment, blurred, centre_crop, jpeg, recoded, rng_for, ten_crop
+from rine.pixels import transforms
+from rine.pixels.transforms import augment, blurred, centre_crop, jpeg, recoded, rng_for, ten_crop
 
 SIZES = [
     (224, 224),

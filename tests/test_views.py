@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rine import views
+from rine.features import views
+from rine.features.views import Recipe, crops, describe, expand
 from rine.params import AlignConfig, AugmentationConfig, DegradeConfig, PerturbConfig
-from rine.perturbations import align, degrade, drawn, draws, perturb
-from rine.transforms import augment, centre_crop, rng_for, ten_crop
-from rine.views import Recipe, crops, describe, expand
+from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
+from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
 
 AUGMENTATION = AugmentationConfig(
     mode="paper", views=3, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100)

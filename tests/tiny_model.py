@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from rine import checkpoint, encoder
-from rine.calibration import Calibration
+from rine import encoder
 from rine.heads import HeadConfig, seeded_head
+from rine.models.loaded import checkpoint
 from rine.params import EncoderConfig, TowerConfig
+from rine.scores.calibration import Calibration
 
 SIZE = 32
 ENCODER = EncoderConfig(

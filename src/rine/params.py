@@ -211,7 +211,7 @@ class LdmConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class DegradeConfig:
-    """Sweeps of `rine.perturbations.DEGRADATIONS`: name -> strengths, on so many pictures of each source and class."""
+    """Sweeps of `rine.pixels.perturbations.DEGRADATIONS`: name -> strengths, on so many pictures of each source and class."""
 
     pictures: Count
     strengths: dict[Name, tuple[Real, ...]]
@@ -296,7 +296,9 @@ class Params:
         models = [*self.settings, "ldm"]
         for model, training_set in self.best.models.items():
             if model not in models or (model == "ldm") != (training_set == "ldm"):
-                raise ValueError(f"best.models.{model} = {training_set!r}; allowed: ldm: ldm, and train for {models[:-1]}")
+                raise ValueError(
+                    f"best.models.{model} = {training_set!r}; allowed: ldm: ldm, and train for {models[:-1]}"
+                )
         if self.best.default not in self.best.models:
             raise ValueError(f"best.default = {self.best.default!r} is not among best.models: {[*self.best.models]}")
         if len(set(self.seeds)) < len(self.seeds):

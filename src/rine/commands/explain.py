@@ -37,9 +37,9 @@ def explain(
     """
     share_cores()
     with plain_errors("explain"):
+        from rine.dataset.paths import local_path
         from rine.detector import Detector
-        from rine.explain import explain as gather
-        from rine.paths import local_path
+        from rine.detector.explain import explain as gather
 
         path = local_path(image) if "://" in image else image
         base = output.with_suffix("") if output and output.suffix in {".png", ".json"} else output

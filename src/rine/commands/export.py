@@ -32,7 +32,7 @@ def export(
         for module in ("onnx", "onnxruntime", "onnxscript"):
             need(module, "onnx")
         from rine.detector import Detector
-        from rine.export import export_onnx
+        from rine.detector.export import export_onnx
 
         detector = Detector.load(model, device="cpu")
         path = output or Path(f"{detector.name}.onnx")

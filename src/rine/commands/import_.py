@@ -20,9 +20,7 @@ def import_(
         Path | None,
         typer.Option("--output", "-o", help="The file to write.", show_default="FILE.safetensors"),
     ] = None,
-    encoder: Annotated[
-        str, typer.Option(help="The encoder it was trained on, as open_clip names it.")
-    ] = "ViT-L-14",
+    encoder: Annotated[str, typer.Option(help="The encoder it was trained on, as open_clip names it.")] = "ViT-L-14",
     pretrained: Annotated[
         str, typer.Option(help="The encoder's weights: openai, or a file of them, whose digest is then kept.")
     ] = "openai",
@@ -32,8 +30,8 @@ def import_(
     No code in the file is ever run. Example: rine import model_4class_trainable.pth --setting four_class
     """
     with plain_errors("import"):
+        from rine.models.published import ENCODER, convert
         from rine.params import EncoderConfig
-        from rine.published import ENCODER, convert
 
         name = ENCODER.name if encoder == ENCODER.model else encoder
         config = EncoderConfig(name=name, model=encoder, pretrained=pretrained, seed=0)

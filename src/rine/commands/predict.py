@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rine.commands.options import Crops, Device, Model, Threshold, plain_errors, share_cores
-from rine.paths import Found, find
-from rine.predict import Form, Tally, resume, write_all, writer
+from rine.dataset.paths import Found, find
+from rine.detector.rows import Form, Tally, resume, write_all, writer
 
 if TYPE_CHECKING:
     from rine.detector import Detector, Verdict
@@ -111,7 +111,7 @@ def _run(
 
 def _verdicts(detector: Detector, wanted: Iterator[Found], crops: Crops) -> Iterator[Verdict]:
     """Verdicts on what was found, in order; what could not be reached has its row too."""
-    from rine.pictures import UnreadablePicture
+    from rine.pixels.pictures import UnreadablePicture
 
     pictures = (found.path if found.error is None else UnreadablePicture(found.path, found.error) for found in wanted)
     return detector.stream(pictures, crops)

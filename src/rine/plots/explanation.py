@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from rine.explain import Block, Cell, Change, Explanation
+from rine.detector.explain import Block, Cell, Change, Explanation
 from rine.plots.style import COLOURS, EDGE, styled
 
 LARGEST_SIDE = 1400  # pixels of the picture as drawn

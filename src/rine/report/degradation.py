@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rine.perturbations import STRENGTHS
+from rine.pixels.perturbations import STRENGTHS
 from rine.report.study import Study
 from rine.scores import ImageScores, TestSet, test_sets_of
 

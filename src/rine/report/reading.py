@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from rine.calibration import Calibration
 from rine.params import Params, TowerConfig
-from rine.publish import stack
 from rine.report.labels import label_settings
-from rine.score_table import COLUMNS, STUDIES, read_scores
 from rine.scores import ImageScores
-from rine.selection import grid_of, rules_table
+from rine.scores.calibration import Calibration
+from rine.scores.publish import stack
+from rine.scores.selection import grid_of, rules_table
+from rine.scores.table import COLUMNS, STUDIES, read_scores
 from rine.tables.head_size import vit_size
 
 RULE_COLUMNS = ["setting", "rule", "acc", "ap"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from rine.calibration import Calibration
 from rine.generators import FAMILY, SYNTHBUSTER_GENERATORS
 from rine.params import Params
 from rine.report import reading
 from rine.report.labels import class_sets, label, label_settings, study_of
 from rine.scores import ImageScores
+from rine.scores.calibration import Calibration
 from rine.tables.estimates import Intervals, intervals
 
 TEST_SETS = ["generator", "family", "study", "real", "fake"]  # columns

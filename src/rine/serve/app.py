@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rine import __version__
-from rine.crops import CropRule
 from rine.detector import Detector, Verdict
-from rine.explain import Block, Cell, Change
-from rine.pictures import UnreadablePicture
+from rine.detector.explain import Block, Cell, Change
+from rine.pixels.crops import CropRule
+from rine.pixels.pictures import UnreadablePicture
 from rine.serve.limits import Limits
 from rine.serve.manners import Manners
 from rine.serve.settings import HOST, ServeSettings

@@ -10,9 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from rine.crops import CropRule
 from rine.detector import Detector, Verdict
-from rine.explain import Explanation, explain
+from rine.detector.explain import Explanation, explain
+from rine.pixels.crops import CropRule
 
 
 class QueueFull(Exception):

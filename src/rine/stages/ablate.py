@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rine.choices import chosen_epochs, chosen_runs
 from rine.device import choose
-from rine.experiment import Experiment, experiment
+from rine.models.choices import chosen_epochs, chosen_runs
 from rine.params import Params
-from rine.publish import publish_settings
+from rine.scores.publish import publish_settings
+from rine.training.experiment import Experiment, experiment
 
 # what each ablation changes of a run: no contrastive loss; a plain mean over blocks; the last block only
 WITHOUT: dict[str, dict[str, Any]] = {

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rine import calibration, checkpoint
-from rine.choices import choice, chosen_runs
 from rine.device import choose
-from rine.experiment import Experiment, fit, run_table, score, training_pictures
 from rine.heads import Head
+from rine.models.choices import choice, chosen_runs
+from rine.models.loaded import checkpoint
 from rine.params import Params
-from rine.publish import write_metrics
+from rine.scores import calibration
+from rine.scores.publish import write_metrics
 from rine.training import mean_tokens
+from rine.training.experiment import Experiment, fit, run_table, score, training_pictures
 
 
 def best(model: str, params: Params, artifacts: Path, metrics: Path) -> str:

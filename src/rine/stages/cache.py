@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rine import index, views
-from rine.assembly import assemble
-from rine.decoding import Source, workers
-from rine.filling import Target, fill, units
+from rine.dataset import index
+from rine.features import views
+from rine.features.assembly import assemble
+from rine.features.decoding import Source, workers
+from rine.features.filling import Target, fill, units
+from rine.features.store import Store, locked, root
 from rine.params import EncoderConfig, Params, RuntimeConfig, TowerConfig
-from rine.store import Store, locked, root
 
 if TYPE_CHECKING:
     from rine.encoder import Encoder

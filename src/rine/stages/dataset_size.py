@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rine.choices import chosen_epochs, chosen_runs
 from rine.device import choose
-from rine.experiment import Experiment, experiment
+from rine.models.choices import chosen_epochs, chosen_runs
 from rine.params import Params
-from rine.publish import publish_settings
+from rine.scores.publish import publish_settings
+from rine.training.experiment import Experiment, experiment
 
 
 def dataset_size(params: Params, artifacts: Path, metrics: Path) -> str:
@@ -22,7 +22,11 @@ def dataset_size(params: Params, artifacts: Path, metrics: Path) -> str:
             scored
             for fraction in params.dataset_size.fractions
             for scored in experiment(
-                Experiment("dataset_size", features, classes=classes, fraction=fraction), runs, params, look_outs, device
+                Experiment("dataset_size", features, classes=classes, fraction=fraction),
+                runs,
+                params,
+                look_outs,
+                device,
             )
         ]
     table = publish_settings(scores, artifacts / "dataset_size", metrics / "dataset_size.json", artifacts)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rine.choices import top_runs
 from rine.device import choose
-from rine.experiment import Experiment, experiment
+from rine.models.choices import top_runs
 from rine.params import Params
-from rine.publish import publish_settings
+from rine.scores.publish import publish_settings
+from rine.training.experiment import Experiment, experiment
 
 
 def epochs(params: Params, artifacts: Path, metrics: Path) -> str:

@@ -6,10 +6,10 @@ from itertools import product
 from pathlib import Path
 
 from rine.device import choose
-from rine.experiment import Experiment, experiment
 from rine.params import Params
-from rine.publish import publish
+from rine.scores.publish import publish
 from rine.training import Run
+from rine.training.experiment import Experiment, experiment
 
 
 def ldm(params: Params, artifacts: Path, metrics: Path) -> str:

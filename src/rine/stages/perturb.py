@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from rine.device import choose
-from rine.experiment import IMAGE_COLUMNS
 from rine.features import Features
-from rine.models import stored
+from rine.models.loaded import stored
 from rine.params import Params
-from rine.publish import headline, publish, write_metrics
 from rine.scores import ImageScores, summarise, write_scores
+from rine.scores.publish import headline, publish, write_metrics
 from rine.training import logits
+from rine.training.experiment import IMAGE_COLUMNS
 
 
 def perturb(params: Params, artifacts: Path, metrics: Path) -> str:
@@ -42,9 +42,7 @@ def perturb(params: Params, artifacts: Path, metrics: Path) -> str:
     return f"{len(heads)} models under {', '.join(params.perturb.kinds)} ({params.perturb.mode} mode)"
 
 
-def replaced(
-    plain: np.ndarray, images: pd.DataFrame, changed: np.ndarray, rows: pd.DataFrame, kind: str
-) -> np.ndarray:
+def replaced(plain: np.ndarray, images: pd.DataFrame, changed: np.ndarray, rows: pd.DataFrame, kind: str) -> np.ndarray:
     """Logits (K, N) of the untouched pictures with those of the perturbed ones in their places.
 
     `changed` (K, M) belongs to `rows`, of which those whose view is `kind` count. A picture is known by source and path.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from rine import index
-from rine.doctor import Diagnosis, examine
+from rine.dataset import index
+from rine.dataset.doctor import Diagnosis, examine
 from rine.params import PrepareConfig
 
 LISTED = 100  # files left out that the metrics name; skipped.csv names all
@@ -20,7 +20,7 @@ def prepare(config: PrepareConfig, artifacts: Path, metrics: Path, workers: int 
     """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json.
 
     Warnings of the doctor go to standard error. `workers`: processes that decode, by default one a core.
-    Raises `rine.listing.DatasetError` for a data set that does not lie there as it should.
+    Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should.
     """
     out = artifacts / "index"
     made = index.build(config, index.store_folder(), workers)
@@ -49,9 +49,7 @@ def _warn(findings: pd.DataFrame) -> None:
 def _line(made: index.Index) -> str:
     n = sum(len(table) for table in made.tables.values())
     n_sets = len(made.test_sets)
-    words = (
-        f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
-    )
+    words = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
     return f"{words}, {len(made.skipped)} left out" if len(made.skipped) else words
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rine.publish import write_metrics
-from rine.score_grid import Grid, grid_of
 from rine.scores import ImageScores, read_scores
-from rine.selection import CHOOSING, choose, generators_table, rules_of, rules_table
+from rine.scores.grid import Grid, grid_of
+from rine.scores.publish import write_metrics
+from rine.scores.selection import CHOOSING, choose, generators_table, rules_of, rules_table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine import baselines, checkpoint
 from rine.device import choose
-from rine.experiment import IMAGE_COLUMNS, Experiment, score, training_pictures
 from rine.features import Features
 from rine.generators import FAMILY
-from rine.models import stored
+from rine.models.loaded import checkpoint, stored
 from rine.params import Params
-from rine.publish import headline, write_metrics
 from rine.scores import ImageScores, summarise, write_scores
-from rine.training import embeddings
+from rine.scores.publish import headline, write_metrics
+from rine.training import baselines, embeddings
+from rine.training.experiment import IMAGE_COLUMNS, Experiment, score, training_pictures
 
 
 def validate(params: Params, artifacts: Path, metrics: Path) -> str:
@@ -51,7 +50,9 @@ def _by_study(table: pd.DataFrame, test_sets: pd.DataFrame) -> list[tuple[str, p
     return [(str(name), part) for name, part in table.groupby(study, sort=False)]
 
 
-def embedded(head: checkpoint.Head, test: Features, test_sets: pd.DataFrame, params: Params, device: str) -> pd.DataFrame:
+def embedded(
+    head: checkpoint.Head, test: Features, test_sets: pd.DataFrame, params: Params, device: str
+) -> pd.DataFrame:
     """t-SNE of the embeddings z of some test pictures of each group: columns x, y, group, generator."""
     from sklearn.manifold import TSNE
 
@@ -72,7 +73,12 @@ def embedded(head: checkpoint.Head, test: Features, test_sets: pd.DataFrame, par
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=params.validate.seed)
     xy = tsne.fit_transform(z.astype(np.float64))
     return pd.DataFrame(
-        {"x": xy[:, 0].round(4), "y": xy[:, 1].round(4), "group": group[mine], "generator": rows["source"].to_numpy()[mine]}
+        {
+            "x": xy[:, 0].round(4),
+            "y": xy[:, 1].round(4),
+            "group": group[mine],
+            "generator": rows["source"].to_numpy()[mine],
+        }
     )
 
 

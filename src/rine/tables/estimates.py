@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rine.intervals import Draws, Interval, bootstrap, difference, interval
 from rine.params import ReportConfig
 from rine.scores import ImageScores, test_sets_of
-from rine.selection import choose, grid_of
+from rine.scores.intervals import Draws, Interval, bootstrap, difference, interval
+from rine.scores.selection import choose, grid_of
 
 METRICS = ("acc", "ap")
 CONFIGURATION = ["xi", "q", "d", "epochs"]

@@ -31,8 +31,9 @@ def generator_table(
 
     `ours` and `published` are scores tables of one configuration a setting; means over seeds are shown. `shortcuts` has
     the generators whose files give their classes away, with the AP of the files alone. The last rows are what the two
-    `nested` are the intervals of `rules` (setting, rule, acc, ap): the last rows are what its two nested estimates promise
-    for a generator that nobody has seen.
+    nested estimates of `rules` (setting, rule, acc, ap) promise for a generator that nobody has seen; `nested` are
+    their intervals, by rule.
+    """
     mine, theirs = by_generator(ours)[metric], by_generator(published)[metric]
     settings = list(dict.fromkeys(ours["setting"]))
     compared = [setting for setting in settings if _common(mine, theirs, setting)]

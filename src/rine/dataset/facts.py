@@ -1,0 +1,121 @@
+"""What one picture file is: digest, size, format, JPEG quality, perceptual hash; or why it is none."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from rine.pixels.pictures import UnreadablePicture, open_rgb, opened
+
+# The standard luminance table, ITU-T T.81 (1992) table K.1, in natural order
+STANDARD_LUMINANCE = (
+    16, 11, 10, 16, 24, 40, 51, 61,
+    12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56,
+    14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77,
+    24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101,
+    72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+HASH_SIDE = 8
+# grey levels: a thumbnail with less between its darkest and brightest cell has no hash worth comparing
+FLATTEST = 8
+
+
+class Facts(NamedTuple):
+    """The facts of a file that could be read as a picture."""
+
+    digest: str  # blake2b of the file's bytes, 16 bytes as hex
+    bytes: int
+    width: int  # of the pixels that later stages see
+    height: int
+    format: str  # PIL's: JPEG, PNG
+    mode: str  # PIL's, as stored: RGB, P, CMYK
+    jpeg_quality: int | None
+    jpeg_standard: bool | None  # the table is exactly libjpeg's at that quality
+    exif: bool  # in the header
+    dhash: str  # 32 hex, "" where the picture is too flat to have one
+
+
+class Skipped(NamedTuple):
+    """Why a file is no picture."""
+
+    reason: str
+
+
+def examine(path: Path, max_pixels: int) -> Facts | Skipped:
+    """Read and fully decode one file; never raises for what is wrong with the file itself."""
+    if path.is_symlink() and not path.exists():
+        return Skipped("a link that leads nowhere")
+    try:
+        with opened(path, max_pixels) as header:
+            kind, mode, exif = str(header.format), header.mode, bool(header.info.get("exif"))
+            tables = getattr(header, "quantization", None)
+        image = open_rgb(path, max_pixels)  # (H, W, 3)
+        size, digest = _digest(path)
+    except UnreadablePicture as error:
+        return Skipped(error.reason)
+    except OSError as error:
+        return Skipped(f"cannot be read ({error.strerror or error})")
+    quality, standard = jpeg_quality(tuple(tables[0])) if tables else (None, None)
+    return Facts(
+        digest=digest,
+        bytes=size,
+        width=image.shape[1],
+        height=image.shape[0],
+        format=kind,
+        mode=mode,
+        jpeg_quality=quality,
+        jpeg_standard=standard,
+        exif=exif,
+        dhash=dhash(Image.fromarray(image)),
+    )
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    """Size in bytes and blake2b of a file, without holding it whole."""
+    size, digest = 0, hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            size += len(chunk)
+            digest.update(chunk)
+    return size, digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def jpeg_quality(table: tuple[int, ...]) -> tuple[int, bool]:
+    """Quality 1..100 whose libjpeg luminance table is nearest (L1) to `table`, and whether it is that table.
+
+    Cameras and Photoshop bring tables of their own; for them the number is the nearest, not what was set.
+    """
+    distances = [sum(abs(a - b) for a, b in zip(table, _scaled(q), strict=True)) for q in range(1, 101)]
+    nearest = min(distances)
+    # at the low end several qualities share a table; the highest of them stands for all
+    return 100 - distances[::-1].index(nearest), nearest == 0
+
+
+@functools.cache
+def _scaled(quality: int) -> tuple[int, ...]:
+    """libjpeg's `jpeg_quality_scaling` and `jpeg_add_quant_table` with a baseline limit."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return tuple(min(max((value * scale + 50) // 100, 1), 255) for value in STANDARD_LUMINANCE)
+
+
+def dhash(image: Image.Image) -> str:
+    """128-bit difference hash: is each cell of an 8 x 9 (9 x 8) grey thumbnail brighter than its neighbour?
+
+    64 bits across and 64 down: smooth pictures agree by chance in one direction far more often than in both.
+    """
+    grey = image.convert("L")
+    across = np.asarray(grey.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX))  # (8, 9)
+    down = np.asarray(grey.resize((HASH_SIDE, HASH_SIDE + 1), Image.Resampling.BOX))  # (9, 8)
+    if int(across.max()) - int(across.min()) < FLATTEST:
+        return ""
+    bits = np.stack([across[:, :-1] > across[:, 1:], down[:-1] > down[1:]])
+    return np.packbits(bits).tobytes().hex()

@@ -1,0 +1,172 @@
+"""Folders to tables: one row a picture that can be read, and the test sets that the rows form."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from rine.dataset.fact_store import FactStore
+from rine.dataset.facts import Facts, Skipped, examine
+from rine.dataset.layouts import list_all
+from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
+from rine.params import DatasetConfig, PrepareConfig
+from rine.progress import progress
+
+COLUMNS = ("path", "label", "source", "category", "split", "width", "height", "format", "mode", "digest")
+# (study, is it a test picture) -> table
+TABLES = {
+    ("grid", False): "train",
+    ("grid", True): "test",
+    ("ldm", False): "ldm",
+    ("ldm", True): "synthbuster",
+}
+CHUNK = 32  # pictures a worker takes at once
+WORTH_A_POOL = 256  # fewer pictures are read sooner than processes start
+
+
+@dataclass(frozen=True)
+class Index:
+    """The tables by name, with every fact of the files as columns; `n_reused` files were not read again."""
+
+    tables: dict[str, pd.DataFrame]  # train, test, ldm, synthbuster
+    test_sets: pd.DataFrame  # generator, family, study, real, fake
+    skipped: pd.DataFrame  # path, reason
+    n_examined: int
+    n_reused: int
+
+
+def store_folder() -> Path:
+    """Where facts are remembered: `$RINE_STORE`, else `.rine/store`, outside what DVC owns."""
+    return Path(os.environ.get("RINE_STORE", ".rine/store")) / "index"
+
+
+def build(config: PrepareConfig, store: Path | None = None, workers: int | None = None) -> Index:
+    """List every data set, read every picture once, and lay the readable ones out in tables.
+
+    Raises `DatasetError` for a missing folder, an empty class or one label only; a picture that cannot be
+    read is left out and named in `skipped`. The result depends on the files alone: not on their order on
+    disk, on `workers` or on what `store` remembers.
+    """
+    root = Path(config.root)
+    if not root.is_dir():
+        raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
+    listings = list_all(root, config.datasets)
+    paths = sorted({picture.path for listing in listings.values() for picture in listing.pictures})
+    facts, n_reused = read_all(root, paths, config.max_pixels, store, workers)
+    rows: dict[str, list[tuple]] = {table: [] for table in TABLES.values()}
+    for name, listing in listings.items():
+        for picture in listing.pictures:
+            fact = facts[picture.path]
+            if isinstance(fact, Facts):
+                placed = _split_off(picture, fact, config.datasets[name])
+                rows[TABLES[listing.study, placed.split == "test"]].append((*placed, *fact))
+    skipped = [(_printable(path), f.reason) for path, f in facts.items() if isinstance(f, Skipped)]
+    return Index(
+        tables={name: _table(table) for name, table in rows.items()},
+        test_sets=_test_sets(listings),
+        skipped=pd.DataFrame(sorted(skipped), columns=["path", "reason"]),
+        n_examined=len(paths) - n_reused,
+        n_reused=n_reused,
+    )
+
+
+def _split_off(picture: Picture, facts: Facts, config: DatasetConfig) -> Picture:
+    """Move a share of a training set to validation: by digest, so that adding pictures moves no other one."""
+    if picture.split == "train" and int(facts.digest[:8], 16) < config.val_fraction * 2**32:
+        return picture._replace(split="val")
+    return picture
+
+
+def _table(rows: list[tuple]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[*Picture._fields, *Facts._fields])
+    table = table.astype({**dict.fromkeys(("label", "bytes", "width", "height"), "int64"), "exif": "bool"})
+    return table.sort_values(["source", "label", "path"], ignore_index=True, kind="stable")
+
+
+def _test_sets(listings: dict[str, Listing]) -> pd.DataFrame:
+    rows = [test_set for listing in listings.values() for test_set in listing.test_sets]
+    return pd.DataFrame(rows, columns=list(TestSet._fields))
+
+
+def read_all(
+    root: Path, paths: list[str], max_pixels: int, store: Path | None = None, workers: int | None = None
+) -> tuple[dict[str, Facts | Skipped], int]:
+    """The facts of every path, in its order, and how many of them were remembered from an earlier run."""
+    remembered = FactStore(store, max_pixels) if store else None
+    facts: dict[str, Facts | Skipped] = {}
+    stats: dict[str, os.stat_result] = {}
+    for path in paths:
+        if path != _printable(path):
+            facts[path] = Skipped("the file's name is not UTF-8")
+            continue
+        try:
+            stats[path] = (root / path).stat()
+        except OSError:
+            continue  # a broken link; `examine` says so
+        known = remembered.get((root / path).absolute(), stats[path]) if remembered else None
+        if known is not None:
+            facts[path] = known
+    n_reused = sum(path in stats for path in facts)
+    todo = [path for path in paths if path not in facts]
+    with progress(len(todo), "pictures", "prepare") as bar:
+        for batch, found in _examined(root, todo, max_pixels, workers):
+            facts.update(zip(batch, found, strict=True))
+            if remembered:
+                remembered.put(((root / path).absolute(), stats[path], facts[path]) for path in batch if path in stats)
+            bar.advance(len(batch))
+    return {path: facts[path] for path in paths}, n_reused
+
+
+def _printable(path: str) -> str:
+    """The path as UTF-8 can hold it; another string only where the name's bytes are none."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _examined(
+    root: Path, paths: list[str], max_pixels: int, workers: int | None
+) -> Iterator[tuple[list[str], list[Facts | Skipped]]]:
+    """Facts in batches, in order; in processes of their own where there is enough to do."""
+    batches = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    work = partial(_batch, root, max_pixels)
+    workers = usable_cores() if workers is None else workers
+    if workers < 2 or len(paths) < WORTH_A_POOL:
+        yield from zip(batches, map(work, batches), strict=True)
+        return
+    # spawn: a fork of a process with threads (a progress bar has one) may hang
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from zip(batches, pool.map(work, batches), strict=True)
+
+
+def _batch(root: Path, max_pixels: int, paths: list[str]) -> list[Facts | Skipped]:
+    return [examine(root / path, max_pixels) for path in paths]
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def write(index: Index, out: Path) -> None:
+    """Write the tables as CSV files into the folder `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {name: table[list(COLUMNS)] for name, table in index.tables.items()}
+    for name, table in {**tables, "test_sets": index.test_sets, "skipped": index.skipped}.items():
+        table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Read a table back with its types: a digest of digits stays text, and so does a class named "null"."""
+    return pd.read_csv(
+        file,
+        dtype={column: str for column in COLUMNS if column not in {"label", "width", "height"}},
+        keep_default_na=False,
+    )

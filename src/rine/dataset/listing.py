@@ -1,0 +1,133 @@
+"""Lists of picture files in folders, sorted, and the errors that say which folder is not as expected.
+
+Nothing is opened here. Paths are posix and relative to the root; symbolic links are followed; only files with
+a picture's suffix count, so the notes and scripts that lie in some data sets do not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rine.dataset.paths import PICTURE_SUFFIXES
+
+# Formats that cannot be read are among them: such a file is listed with the reason, not passed over
+SUFFIXES = tuple(sorted(PICTURE_SUFFIXES))
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be used as it lies there: the message names it, the folder, what is expected."""
+
+
+class Picture(NamedTuple):
+    path: str  # posix, relative to the root
+    label: int  # 1 = synthetic
+    source: str
+    category: str  # class folder or ""
+    split: str  # train | val | test
+
+
+class TestSet(NamedTuple):
+    generator: str
+    family: str
+    study: str  # grid | ldm
+    real: str  # a source
+    fake: str  # a source
+
+
+TestSet.__test__ = False  # type: ignore[attr-defined]  # pytest takes a class of this name for tests
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of one data set and the test sets that they form; all belong to one study."""
+
+    study: str
+    pictures: tuple[Picture, ...]
+    test_sets: tuple[TestSet, ...] = ()
+
+
+def pictures_in(root: Path, folder: str) -> list[str]:
+    """Picture files anywhere under `root/folder`, sorted; hidden files are left out."""
+    found: list[str] = []
+    seen: set[str] = set()
+    for place, folders, files in os.walk(root / folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link back up: walk it once
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inner = Path(folder, os.path.relpath(place, root / folder)).as_posix()
+        found += [f"{inner}/{name}" for name in files if is_picture(name)]
+    return sorted(found)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is meant to be a picture; only reading it tells whether it is one."""
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
+def filled(root: Path, name: str, folder: str) -> list[str]:
+    """`pictures_in` for the data set `name`, where a missing or an empty folder is an error."""
+    place = root / folder
+    if not place.is_dir():
+        other = {"0_real": "1_fake", "1_fake": "0_real"}.get(place.name)
+        half = f"; there is only {other}: one label only" if other and (place.parent / other).is_dir() else ""
+        raise DatasetError(f"data set {name!r}: expected pictures in a folder {place}, it is missing{half}")
+    found = pictures_in(root, folder)
+    if not found:
+        raise DatasetError(f"data set {name!r}: {place} is an empty class; expected pictures ({', '.join(SUFFIXES)})")
+    return found
+
+
+def pair(root: Path, name: str, folder: str, source: str, category: str, split: str) -> list[Picture]:
+    """The pictures of `folder/{0_real,1_fake}`; neither may be missing or empty."""
+    return [
+        Picture(path, label, source, category, split)
+        for label, side in enumerate(("0_real", "1_fake"))
+        for path in filled(root, name, f"{folder}/{side}")
+    ]
+
+
+def subfolders(root: Path, name: str, folder: str, expected: str) -> list[str]:
+    """Sorted names of the folders in `root/folder`; an error says what is `expected` where there are none."""
+    place = root / folder
+    if not place.is_dir():
+        raise DatasetError(f"data set {name!r}: expected a folder {place} with {expected}; it is missing")
+    names = sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        raise DatasetError(f"data set {name!r}: {place} holds no folders; expected {expected}")
+    return names
+
+
+def named(
+    root: Path, name: str, list_file: str, place: Callable[[str], tuple[list[str], str]]
+) -> list[tuple[str, str]]:
+    """(path, category) of every picture that a list names, one a line; all of them must be there.
+
+    `place` maps a line to the paths at which its picture can lie, and to its category.
+    """
+    file = root / list_file
+    if not file.is_file():
+        raise DatasetError(f"data set {name!r}: expected the list of real pictures {file}, it is missing")
+    missing, found = [], []
+    lines = dict.fromkeys(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+    for line in filter(None, lines):
+        candidates, category = place(line)
+        path = next((path for path in candidates if (root / path).is_file()), None)
+        if path is None:
+            missing.append(f"{line}, expected at {' or '.join(str(root / path) for path in candidates)}")
+        else:
+            found.append((path, category))
+    if missing:
+        raise DatasetError(
+            f"data set {name!r}: of the {len(missing) + len(found)} pictures that {file} names, "
+            f"{len(missing)} are missing; the first is {missing[0]}"
+        )
+    if not found:
+        raise DatasetError(f"data set {name!r}: {file} names no picture; expected one a line")
+    return found

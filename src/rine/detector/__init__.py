@@ -1,0 +1,271 @@
+"""Pictures in, verdicts out: the frozen encoder, one trained head and its calibration, as one thing to call."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from rine.encoder import Encoder, tower
+from rine.heads import Head
+from rine.models.loaded import checkpoint
+from rine.models.stored import find_model
+from rine.pixels.crops import CropRule, crops_of
+from rine.pixels.pictures import UnreadablePicture, load, open_rgb, to_rgb
+from rine.scores import calibration as calibrations
+from rine.scores.calibration import Calibration
+
+# An UnreadablePicture stands for one that is known to be unreadable already, and gets its verdict in its place
+Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor | UnreadablePicture
+MAX_PIXELS = 100_000_000  # pixels a picture: 300 MB decoded; the limit of `prepare` too
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a detector says of one picture.
+
+    `probability` is the calibrated one of being synthetic and `logit` the head's output, the mean over the crops.
+    Of a picture that could not be read, `error` says why, and `verdict`, `probability` and `logit` are None: such a
+    picture is neither real nor synthetic. `seconds` were spent on reading it and on its share of a batch.
+    """
+
+    path: str
+    verdict: Literal["real", "synthetic", "inconclusive"] | None
+    probability: float | None
+    logit: float | None
+    model: str
+    crops: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One picture on its way: its crops (V, S, S, 3), or why there are none."""
+
+    name: str
+    crops: np.ndarray
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A trained model with its encoder; `Detector.load` makes one, calling it judges pictures.
+
+    detector = Detector.load("best")
+    for verdict in detector(["a.jpg", Image.open("b.png")]):
+        print(verdict.path, verdict.verdict, verdict.probability)
+    """
+
+    name: str
+    encoder: Encoder
+    head: Head
+    calibration: Calibration
+    meta: dict[str, Any] = field(repr=False)
+    mean_tokens: Tensor | None = field(default=None, repr=False)  # (L, D), of the training pictures
+    threshold: float | None = None  # a probability, in place of the calibrated verdict of three
+    max_pixels: int = MAX_PIXELS
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike[str] = "best",
+        *,
+        device: str = "auto",
+        threshold: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Detector:
+        """Load a stored model with the encoder that it was trained on.
+
+        `model` is "best" (the one that `best.default` of params.yaml names), the name of a model that `rine best`
+        stored, or the path of a model file. With a `threshold`, a picture is synthetic where its probability is that
+        high, else real; without one, the calibrated thresholds decide among three verdicts.
+
+        Raises `stored.ModelNotFound` where there is no such model, `ValueError` for a file that is no model of this
+        project, an impossible threshold, or weights of the encoder that are not those it was trained on.
+        """
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold = {threshold}; allowed: a probability from 0 to 1")
+        path = find_model(model)
+        stored = checkpoint.load(path)
+        encoder = tower.load(stored.encoder_config, stored.weights_digest, device)
+        _check_fit(stored, encoder, str(path))
+        head = stored.head.to(encoder.device).eval().requires_grad_(False)
+        return cls(
+            stored.name, encoder, head, stored.calibration, stored.meta, stored.mean_tokens, threshold, max_pixels
+        )
+
+    def __call__(self, images: Picture | Iterable[Picture], crops: CropRule = "centre") -> list[Verdict]:
+        """Judge pictures: paths, files' bytes, PIL images, uint8 or 0..1 float arrays (H, W[, 3]) or tensors (3, H, W).
+
+        One verdict a picture, in their order. Files that cannot be read have verdicts with an `error`; what is no
+        picture at all (a wrong type or shape) raises `TypeError` or `ValueError`.
+        """
+        if isinstance(images, np.ndarray | Tensor):
+            single = images.ndim < 4  # else it is a batch, whose items are pictures
+        else:
+            single = isinstance(images, str | bytes | os.PathLike | Image.Image) or hasattr(images, "read")
+        return list(self.stream([cast(Picture, images)] if single else cast("Iterable[Picture]", images), crops))
+
+    def stream(
+        self,
+        images: Iterable[Picture],
+        crops: CropRule = "centre",
+        *,
+        batch: int | None = None,
+        workers: int | None = None,
+    ) -> Iterator[Verdict]:
+        """Judge pictures as they come, in their order, in memory that does not depend on how many there are.
+
+        `workers` threads decode ahead while the encoder runs; `batch` is the number of crops that it takes at once.
+        """
+        batch = batch or self.batch_size
+        workers = workers or min(4, os.cpu_count() or 1)
+        pending: list[_Loaded] = []
+        for loaded in _ahead(lambda image: self.read(image, crops), images, workers):
+            pending.append(loaded)
+            if sum(len(item.crops) for item in pending) >= batch:
+                yield from self.judge(pending, crops)
+                pending = []
+        yield from self.judge(pending, crops)
+
+    @property
+    def batch_size(self) -> int:
+        """Crops at once that keep the device busy."""
+        return 128 if self.encoder.device.startswith("cuda") else max(8, self.encoder.micro_batch)
+
+    def read(self, image: Picture, crops: CropRule = "centre", name: str | None = None) -> _Loaded:
+        """Decode one picture and cut its crops; a file that cannot be read gives the reason instead."""
+        start = time.perf_counter()
+        name = name if name is not None else name_of(image)
+        try:
+            cut, error = crops_of(self.pixels(image), crops, self.encoder.image_size), None
+        except UnreadablePicture as unreadable:
+            cut, error = np.zeros((0,), np.uint8), unreadable.reason
+        except MemoryError:
+            cut, error = np.zeros((0,), np.uint8), "not enough memory to decode it"
+        return _Loaded(name, cut, time.perf_counter() - start, error)
+
+    def judge(self, loaded: list[_Loaded], crops: CropRule = "centre") -> list[Verdict]:
+        """Verdicts on pictures that were `read`: all their crops as one batch, one mean logit a picture."""
+        start = time.perf_counter()
+        readable = [item for item in loaded if item.error is None]
+        counts = [len(item.crops) for item in readable]
+        logits = self.logits(np.concatenate([item.crops for item in readable])) if readable else np.zeros(0)
+        means = iter([float(part.mean()) for part in np.split(logits, np.cumsum(counts)[:-1])] if readable else [])
+        each = (time.perf_counter() - start) / max(sum(counts), 1)
+        return [self._verdict(item, next(means) if item.error is None else None, crops, each) for item in loaded]
+
+    def _verdict(self, item: _Loaded, logit: float | None, crops: CropRule, each: float) -> Verdict:
+        if logit is None:
+            return Verdict(item.name, None, None, None, self.name, crops, item.seconds, item.error)
+        verdict, probability = self.decide(logit)
+        return Verdict(item.name, verdict, probability, logit, self.name, crops, item.seconds + each * len(item.crops))
+
+    def decide(self, logit: float) -> tuple[Literal["real", "synthetic", "inconclusive"], float]:
+        """The verdict on a logit, and its probability of being synthetic."""
+        verdict, probability = calibrations.verdict(self.calibration, logit)
+        if self.threshold is None:
+            return verdict, probability
+        return ("synthetic" if probability >= self.threshold else "real"), probability
+
+    def tokens(self, crops: np.ndarray | Tensor) -> Tensor:
+        """Block tokens (B, L, D) of crops (B, S, S, 3), rounded to float16 as those are that heads are trained on."""
+        return self.encoder(torch.as_tensor(crops)).half().float()
+
+    @torch.inference_mode()
+    def logits(self, crops: np.ndarray | Tensor) -> np.ndarray:
+        """Logits (B,) of uint8 crops (B, S, S, 3), in batches of `batch_size`."""
+        parts = torch.as_tensor(np.ascontiguousarray(crops) if isinstance(crops, np.ndarray) else crops)
+        scores = [self.head(self.tokens(part))[0].double().cpu() for part in parts.split(self.batch_size)]
+        return torch.cat(scores).numpy() if scores else np.zeros(0)
+
+    def pixels(self, image: Picture) -> np.ndarray:
+        """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
+        if isinstance(image, UnreadablePicture):
+            raise image
+        if isinstance(image, Image.Image):
+            return _from_pil(image, self.max_pixels)
+        if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
+            return open_rgb(cast("str | bytes", image), self.max_pixels)
+        if isinstance(image, Tensor):
+            return _from_array(image.detach().cpu().numpy(), channels_first=True)
+        if isinstance(image, np.ndarray):
+            return _from_array(image, channels_first=False)
+        raise TypeError(f"a picture is a path, bytes, a PIL image, an array or a tensor; got {type(image).__name__}")
+
+
+def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None:
+    """Raise `ValueError` where a head was trained on the tokens of another encoder."""
+    config = stored.head.config
+    expected, crop = (encoder.n_blocks, encoder.width), stored.meta["transform"].get("crop", encoder.image_size)
+    if (config.n_blocks, config.width) != expected or crop != encoder.image_size:
+        raise ValueError(
+            f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
+            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} from crops of {encoder.image_size}"
+        )
+
+
+def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
+    """A PIL image as the same picture in a file would be read; one that was opened and not loaded is loaded here."""
+    name = name_of(image)
+    if image.width * image.height > max_pixels:
+        raise UnreadablePicture(name, f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")
+    load(image, name)
+    return to_rgb(image, name)
+
+
+def _from_array(values: np.ndarray, channels_first: bool) -> np.ndarray:
+    """An array (H, W), (H, W, 1) or (H, W, 3), a tensor with its channels first: uint8, or floats in 0..1."""
+    given = values.shape
+    if channels_first and values.ndim == 3:
+        values = np.moveaxis(values, 0, -1)
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.ndim != 3 or values.shape[2] not in (1, 3) or 0 in values.shape:
+        layout = "(3, H, W), (1, H, W) or (H, W)" if channels_first else "(H, W, 3), (H, W, 1) or (H, W)"
+        raise ValueError(f"a picture is {layout}; got shape {given}")
+    if np.issubdtype(values.dtype, np.floating):
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):  # so that a NaN is caught too
+            raise ValueError(f"floating-point pictures have values in 0..1; got {low:g} to {high:g}")
+        values = np.rint(values * 255)
+    elif values.dtype != np.uint8:
+        raise ValueError(f"pictures are uint8, or floats in 0..1; got {values.dtype}")
+    values = values.astype(np.uint8)
+    return values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)
+
+
+def name_of(image: Picture) -> str:
+    """What a verdict calls a picture that was given no name."""
+    if isinstance(image, UnreadablePicture):
+        return image.path
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    name = getattr(image, "filename", "") or getattr(image, "name", "")  # of a PIL image, of an open file
+    return name if isinstance(name, str) and name else f"<{type(image).__name__}>"
+
+
+def _ahead(read: Callable[[Picture], _Loaded], images: Iterable[Picture], workers: int) -> Iterator[_Loaded]:
+    """Read pictures in a few threads, at most twice as many ahead as there are threads, in their order."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    waiting: deque[Future[_Loaded]] = deque()
+    try:
+        for image in images:
+            waiting.append(pool.submit(read, image))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

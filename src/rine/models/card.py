@@ -1,0 +1,111 @@
+"""The model card beside every checkpoint: what it was trained on, how it was chosen, what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_RULES = {
+    "paper": "highest mean accuracy + AP over the test sets, so its test scores are optimistic",
+    "leave_one_generator_out": "scores on all generators but the one that is scored",
+    "family_out": "scores on the other family of generators",
+    "validation": "lowest cross-entropy on the validation pictures",
+    "mean": "none: the expectation over all configurations",
+    "ensemble": "none: all configurations together",
+}
+_LIMITS = (
+    "A logit above 0 is the paper's decision; on pictures unlike those it was trained on, that means little. "
+    "Use the calibrated verdict.",
+    "Generators that it has not seen, pictures that were edited in part, screenshots, strong compression and "
+    "re-sizing can turn a verdict round in either direction.",
+    "It judges crops of 224 pixels at native resolution by default; what lies outside of them is not seen.",
+    "A verdict is evidence, not proof. Do not let it decide alone about people.",
+)
+
+
+def model_card(meta: Mapping[str, Any]) -> str:
+    """Markdown for a checkpoint's `meta`, whose keys `rine.models.checkpoint` names."""
+    parts = [
+        f"# {meta['name']}",
+        "A detector of synthetic images after RINE (Koutlis and Papadopoulos, ECCV 2024): a head on the CLS "
+        "tokens of all blocks of a frozen image encoder.",
+    ]
+    if meta.get("profile") == "sample":
+        parts.append(f"**Not for use.** {meta.get('about') or 'A model of the sample study.'}")
+    parts += ["## Model", _table(_model(meta)), "## Trained on", _table(_training(meta))]
+    parts += [
+        "## Chosen by",
+        _choice(meta.get("choice") or {}),
+        "## Thresholds",
+        _thresholds(meta.get("calibration")),
+    ]
+    parts += ["## Limits", "\n".join(f"- {limit}" for limit in _LIMITS)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
+    encoder, head, training = meta["encoder"], meta.get("head") or {}, meta["training"]
+    known = {key: value for key, value in meta["transform"].items() if value is not None}
+    return {
+        "Encoder": f"{encoder['name']}, weights {encoder['pretrained']}",
+        "Digest of its weights": encoder.get("weights") or "not known: they were not at hand",
+        "Input": ", ".join(f"{key} {value}" for key, value in known.items()),
+        "Layers of a projection (q)": head.get("q", training.get("q")),
+        "Projected width (P)": head.get("proj_dim", training.get("d")),
+        "Blocks and width of the encoder": f"{head['n_blocks']} x {head['width']}" if head else None,
+        "Blocks joined by": head.get("pool"),
+        "Source": meta.get("source"),
+    }
+
+
+def _training(meta: Mapping[str, Any]) -> dict[str, Any]:
+    training = meta["training"]
+    return {
+        "Training set": training.get("training_set"),
+        "Classes": ", ".join(meta["classes"]) or "all of the set, or not stated",
+        "Pictures": meta.get("pictures"),
+        "Share of the data": training.get("fraction"),
+        "Left out of the method": training.get("variant"),
+        "Epochs": training.get("epochs"),
+        "Batch size": training.get("batch_size"),
+        "Learning rate": training.get("lr"),
+        "Weight of the contrastive loss (xi)": training.get("xi"),
+        "Seed": training.get("seed"),
+        "Study": meta.get("profile"),
+    }
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    if not choice:
+        return "Not stated."
+    rule = choice.get("rule")
+    lines = [f"Rule `{rule}`: {_RULES.get(str(rule), 'see the study')}."]
+    scores = [f"{title} {choice[key]:.3f}" for key, title in (("acc", "accuracy"), ("ap", "AP")) if choice.get(key)]
+    if scores:
+        lines.append(f"Mean over the test sets it was chosen by: {', '.join(scores)}.")
+    return " ".join(lines)
+
+
+def _thresholds(calibration: Mapping[str, Any] | None) -> str:
+    if not calibration or not calibration.get("n"):
+        reason = (calibration or {}).get("reason") or "it was stored without a calibration"
+        return f"None were fitted ({reason}); the paper's decision is logit > 0."
+    table = _table(
+        {
+            "Probability": f"sigmoid({calibration['scale']:.4g} x logit + {calibration['bias']:.4g})",
+            "Logit above which 1 % of real pictures lie": _number(calibration.get("threshold_fpr1")),
+            "Logit above which 5 % of real pictures lie": _number(calibration.get("threshold_fpr5")),
+            "Fitted on validation pictures": calibration["n"],
+        }
+    )
+    note = calibration.get("reason")
+    return f"{table}\n\nNote: {note}." if note else table
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = [f"| {title} | {value} |" for title, value in rows.items() if value not in (None, "")]
+    return "\n".join(["| | |", "|---|---|", *lines])

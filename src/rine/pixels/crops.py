@@ -1,0 +1,50 @@
+"""Which crops of a picture are judged: at native resolution, since resizing wipes out the traces of a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from rine.pixels.transforms import centre_crop, pad, ten_crop
+
+CropRule = Literal["centre", "ten", "grid"]
+GRID_SIDE = 5  # crops a side at most: 25 show a picture of 1,120 x 1,120 pixels whole
+
+
+def crops_of(image: np.ndarray, rule: CropRule, size: int) -> np.ndarray:
+    """Cut a picture (H, W, 3) to crops (V, size, size, 3): the centre, the ten-crop, or a grid over all of it.
+
+    `centre` is what heads are trained and tested with, `ten` the paper's rule on Synthbuster; `grid` shows the encoder
+    parts that both may miss. Raises `ValueError` for another rule.
+    """
+    if rule == "centre":
+        return centre_crop(image, size)[None]
+    if rule == "ten":
+        return ten_crop(image, size)
+    if rule == "grid":
+        return cut(image, grid(image.shape[:2], size, GRID_SIDE), size)
+    raise ValueError(f"crops = {rule!r}; choose from {list(get_args(CropRule))}")
+
+
+def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:
+    """Tops and lefts of crops that lie evenly over a picture (H, W), row by row; at most `most` a side.
+
+    They touch the picture's borders. Where `most` suffices to cover it they overlap, else there are gaps between them.
+    """
+    tops, lefts = (_places(side, size, most) for side in shape[:2])
+    return [(top, left) for top in tops for left in lefts]
+
+
+def cut(image: np.ndarray, places: Sequence[tuple[int, int]], size: int) -> np.ndarray:
+    """Crops (V, size, size, 3) at places of a picture, which is padded first where it is smaller than a crop."""
+    image = pad(image, size)
+    return np.stack([image[top : top + size, left : left + size] for top, left in places])
+
+
+def _places(side: int, size: int, most: int) -> list[int]:
+    if side <= size:
+        return [0]
+    n = min(-(-side // size), most)
+    return [(side - size) // 2] if n == 1 else [round(i * (side - size) / (n - 1)) for i in range(n)]
