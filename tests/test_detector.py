@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 import tiny_model
 from rine import Detector, encoder
 from rine.encoder import tower
-from rine.models.loaded import checkpoint
+from rine.models import checkpoint
 from rine.models.stored import ModelNotFound, find_model
 from rine.params import EncoderConfig, TowerConfig
 from rine.pixels.transforms import centre_crop, ten_crop
@@ -148,6 +148,22 @@ def test_a_long_stream_is_never_held(detector: Detector) -> None:
     before = threading.active_count()
     stream.close()
     assert threading.active_count() < before  # the readers are gone with it
+
+
+def test_a_thousand_files_that_cannot_be_read_are_not_kept_waiting(detector: Detector) -> None:
+    handed_out = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal handed_out
+        while True:
+            handed_out += 1
+            yield b"no picture"
+
+    stream = detector.stream(endless(), workers=2, batch=4)
+    for seen in range(1, 100):
+        assert next(stream).error
+        assert handed_out - seen <= 2 * 2 + 2 * 4
+    stream.close()
 
 
 def test_a_kept_tower_gives_the_same_bits_without_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

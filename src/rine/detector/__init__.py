@@ -8,24 +8,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from rine.detector.inputs import Picture, is_one, name_of, pixels_of
 from rine.encoder import Encoder, tower
 from rine.heads import Head
-from rine.models.loaded import checkpoint
+from rine.models import checkpoint
 from rine.models.stored import find_model
 from rine.pixels.crops import CropRule, crops_of
-from rine.pixels.pictures import UnreadablePicture, load, open_rgb, to_rgb
+from rine.pixels.pictures import UnreadablePicture
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
 
-# An UnreadablePicture stands for one that is known to be unreadable already, and gets its verdict in its place
-Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor | UnreadablePicture
 MAX_PIXELS = 100_000_000  # pixels a picture: 300 MB decoded; the limit of `prepare` too
 
 
@@ -58,13 +56,13 @@ class _Loaded:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detector:
     """A trained model with its encoder; `Detector.load` makes one, calling it judges pictures.
 
-    detector = Detector.load("best")
-    for verdict in detector(["a.jpg", Image.open("b.png")]):
-        print(verdict.path, verdict.verdict, verdict.probability)
+    >>> detector = Detector.load("best")
+    >>> for verdict in detector(["a.jpg", "b.png"]):
+    ...     print(verdict.path, verdict.verdict, verdict.probability)
     """
 
     name: str
@@ -111,11 +109,8 @@ class Detector:
         One verdict a picture, in their order. Files that cannot be read have verdicts with an `error`; what is no
         picture at all (a wrong type or shape) raises `TypeError` or `ValueError`.
         """
-        if isinstance(images, np.ndarray | Tensor):
-            single = images.ndim < 4  # else it is a batch, whose items are pictures
-        else:
-            single = isinstance(images, str | bytes | os.PathLike | Image.Image) or hasattr(images, "read")
-        return list(self.stream([cast(Picture, images)] if single else cast("Iterable[Picture]", images), crops))
+        several = [cast(Picture, images)] if is_one(images) else cast("Iterable[Picture]", images)
+        return list(self.stream(several, crops))
 
     def stream(
         self,
@@ -134,7 +129,8 @@ class Detector:
         pending: list[_Loaded] = []
         for loaded in _ahead(lambda image: self.read(image, crops), images, workers):
             pending.append(loaded)
-            if sum(len(item.crops) for item in pending) >= batch:
+            # one that could not be read counts too: its row is not held back, nor are a thousand of its kind kept
+            if sum(max(1, len(item.crops)) for item in pending) >= batch:
                 yield from self.judge(pending, crops)
                 pending = []
         yield from self.judge(pending, crops)
@@ -192,17 +188,7 @@ class Detector:
 
     def pixels(self, image: Picture) -> np.ndarray:
         """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
-        if isinstance(image, UnreadablePicture):
-            raise image
-        if isinstance(image, Image.Image):
-            return _from_pil(image, self.max_pixels)
-        if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
-            return open_rgb(cast("str | bytes", image), self.max_pixels)
-        if isinstance(image, Tensor):
-            return _from_array(image.detach().cpu().numpy(), channels_first=True)
-        if isinstance(image, np.ndarray):
-            return _from_array(image, channels_first=False)
-        raise TypeError(f"a picture is a path, bytes, a PIL image, an array or a tensor; got {type(image).__name__}")
+        return pixels_of(image, self.max_pixels)
 
 
 def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None:
@@ -214,46 +200,6 @@ def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None
             f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
             f"{encoder.config.name} gives {expected[0]} of width {expected[1]} from crops of {encoder.image_size}"
         )
-
-
-def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
-    """A PIL image as the same picture in a file would be read; one that was opened and not loaded is loaded here."""
-    name = name_of(image)
-    if image.width * image.height > max_pixels:
-        raise UnreadablePicture(name, f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")
-    load(image, name)
-    return to_rgb(image, name)
-
-
-def _from_array(values: np.ndarray, channels_first: bool) -> np.ndarray:
-    """An array (H, W), (H, W, 1) or (H, W, 3), a tensor with its channels first: uint8, or floats in 0..1."""
-    given = values.shape
-    if channels_first and values.ndim == 3:
-        values = np.moveaxis(values, 0, -1)
-    if values.ndim == 2:
-        values = values[:, :, None]
-    if values.ndim != 3 or values.shape[2] not in (1, 3) or 0 in values.shape:
-        layout = "(3, H, W), (1, H, W) or (H, W)" if channels_first else "(H, W, 3), (H, W, 1) or (H, W)"
-        raise ValueError(f"a picture is {layout}; got shape {given}")
-    if np.issubdtype(values.dtype, np.floating):
-        low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high <= 1):  # so that a NaN is caught too
-            raise ValueError(f"floating-point pictures have values in 0..1; got {low:g} to {high:g}")
-        values = np.rint(values * 255)
-    elif values.dtype != np.uint8:
-        raise ValueError(f"pictures are uint8, or floats in 0..1; got {values.dtype}")
-    values = values.astype(np.uint8)
-    return values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)
-
-
-def name_of(image: Picture) -> str:
-    """What a verdict calls a picture that was given no name."""
-    if isinstance(image, UnreadablePicture):
-        return image.path
-    if isinstance(image, str | os.PathLike):
-        return os.fspath(image)
-    name = getattr(image, "filename", "") or getattr(image, "name", "")  # of a PIL image, of an open file
-    return name if isinstance(name, str) and name else f"<{type(image).__name__}>"
 
 
 def _ahead(read: Callable[[Picture], _Loaded], images: Iterable[Picture], workers: int) -> Iterator[_Loaded]:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rine.detector import Detector, Picture, Verdict, name_of
+from rine.detector import Detector, Verdict
+from rine.detector.inputs import Picture, name_of
 from rine.pixels.crops import CropRule, crops_of, cut, grid
 from rine.pixels.transforms import recoded
 

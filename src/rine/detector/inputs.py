@@ -1,0 +1,81 @@
+"""Whatever a picture may be (path, bytes, file, PIL image, array, tensor) to its RGB pixels."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any, cast
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from rine.pixels.pictures import UnreadablePicture, load, open_rgb, to_rgb
+
+# An UnreadablePicture stands for one that is known to be unreadable already, and gets its verdict in its place
+Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor | UnreadablePicture
+
+
+def is_one(images: Any) -> bool:
+    """Whether this is one picture; else it is several, as an array or a tensor (B, ...) is."""
+    if isinstance(images, np.ndarray | Tensor):
+        return images.ndim < 4
+    return isinstance(images, str | bytes | os.PathLike | Image.Image | UnreadablePicture) or hasattr(images, "read")
+
+
+def pixels_of(image: Picture, max_pixels: int) -> np.ndarray:
+    """RGB pixels (H, W, 3), uint8, of a picture.
+
+    Raises `UnreadablePicture` for a file that has none or more than `max_pixels`, `TypeError` for what is no picture,
+    and `ValueError` for an array or a tensor of another shape, type or range.
+    """
+    if isinstance(image, UnreadablePicture):
+        raise image
+    if isinstance(image, Image.Image):
+        return _from_pil(image, max_pixels)
+    if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
+        return open_rgb(cast("str | bytes", image), max_pixels)
+    if isinstance(image, Tensor):
+        return _from_array(image.detach().cpu().numpy(), channels_first=True)
+    if isinstance(image, np.ndarray):
+        return _from_array(image, channels_first=False)
+    raise TypeError(f"a picture is a path, bytes, a PIL image, an array or a tensor; got {type(image).__name__}")
+
+
+def name_of(image: Picture) -> str:
+    """What a verdict calls a picture that was given no name."""
+    if isinstance(image, UnreadablePicture):
+        return image.path
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    name = getattr(image, "filename", "") or getattr(image, "name", "")  # of a PIL image, of an open file
+    return name if isinstance(name, str) and name else f"<{type(image).__name__}>"
+
+
+def _from_pil(image: Image.Image, max_pixels: int) -> np.ndarray:
+    """A PIL image as the same picture in a file would be read; one that was opened and not loaded is loaded here."""
+    name = name_of(image)
+    if image.width * image.height > max_pixels:
+        raise UnreadablePicture(name, f"{image.width} x {image.height} pixels are more than the {max_pixels:,} allowed")
+    load(image, name)
+    return to_rgb(image, name)
+
+
+def _from_array(values: np.ndarray, channels_first: bool) -> np.ndarray:
+    """An array (H, W), (H, W, 1) or (H, W, 3), a tensor with its channels first: uint8, or floats in 0..1."""
+    given = values.shape
+    if channels_first and values.ndim == 3:
+        values = np.moveaxis(values, 0, -1)
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.ndim != 3 or values.shape[2] not in (1, 3) or 0 in values.shape:
+        layout = "(3, H, W), (1, H, W) or (H, W)" if channels_first else "(H, W, 3), (H, W, 1) or (H, W)"
+        raise ValueError(f"a picture is {layout}; got shape {given}")
+    if np.issubdtype(values.dtype, np.floating):
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):  # so that a NaN is caught too
+            raise ValueError(f"floating-point pictures have values in 0..1; got {low:g} to {high:g}")
+        values = np.rint(values * 255)
+    elif values.dtype != np.uint8:
+        raise ValueError(f"pictures are uint8, or floats in 0..1; got {values.dtype}")
+    values = values.astype(np.uint8)
+    return values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)
