@@ -16,9 +16,10 @@ import torch
 import yaml
 from PIL import Image
 
+from rine import device, params
 from rine import encoder as encoders
-from rine import params
-from rine.dataset import index
+from rine.dataset.table import COLUMNS
+from rine.dataset.table import read as read_table
 from rine.features import Features
 from rine.params import Params
 from rine.pixels.pictures import open_rgb
@@ -79,7 +80,7 @@ def table(root: Path, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
                 picture(file, seed=int.from_bytes(hashlib.blake2b(path.encode(), digest_size=4).digest(), "big"))
             digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
             rows.append([path, label, source, "", split, 44, 40, "PNG", "RGB", digest])
-    return pd.DataFrame(rows, columns=list(index.COLUMNS)).sort_values(["source", "label", "path"])
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["source", "label", "path"])
 
 
 def write_index(root: Path, which: str, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
@@ -200,7 +201,7 @@ def test_copies_of_a_picture_are_encoded_once(root: Path) -> None:
         file = root / "data" / target
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes((root / "data" / "gan/1/test/00.png").read_bytes())
-    pictures = index.read(artifacts / "index" / "test.csv")
+    pictures = read_table(artifacts / "index" / "test.csv")
     original = pictures[pictures["path"] == "gan/1/test/00.png"]
     copies = [original.assign(path=f"gan/1/test/{n}.png") for n in (98, 99)]
     copies.append(original.assign(path="copy/1/test/00.png", source="copy"))
@@ -267,7 +268,7 @@ def test_one_decode_serves_several_encoders(root: Path, monkeypatch: pytest.Monk
 
     study = parsed(root)
     recipe = views.recipe(study.cache.items["tiny-train"], study)
-    rows = views.expand(index.read(root / "artifacts" / "index" / "train.csv"), recipe)
+    rows = views.expand(read_table(root / "artifacts" / "index" / "train.csv"), recipe)
     targets = []
     for name in ("tiny", "other"):
         encoder = encoders.load(study.encoders[name], "cpu")
@@ -362,6 +363,6 @@ def test_killed_at_random_moments_and_started_again_gives_the_same_bytes(root: P
     assert "encoded 47" not in said[-1]
     assert files(out) == whole
     # nothing is encoded twice but what was under way
-    assert count.stat().st_size - n_forwards <= 47 + kills * (2 * index.usable_cores() + 2)
+    assert count.stat().st_size - n_forwards <= 47 + kills * (2 * device.usable_cores() + 2)
     assert not list((root / "killed").rglob("*.journal"))
     assert not list((root / "killed").rglob("*.tmp"))

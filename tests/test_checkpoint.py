@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rine.heads import Head, HeadConfig, seeded_head
+from rine.models import checkpoint, published
 from rine.models.checkpoint import CheckpointError
-from rine.models.loaded import checkpoint, published
 from rine.models.published import convert
 from rine.params import EncoderConfig, TowerConfig
 from rine.scores.calibration import Calibration

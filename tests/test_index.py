@@ -16,6 +16,8 @@ from dataset_folders import OLD, Seeds, config, save
 from rine.dataset import fact_store, facts, index
 from rine.dataset.facts import Facts, Skipped
 from rine.dataset.listing import DatasetError
+from rine.dataset.table import COLUMNS
+from rine.dataset.table import read as read_table
 from rine.params import PrepareConfig
 
 
@@ -61,11 +63,11 @@ def test_tables_come_back_as_they_were(tmp_path: Path, study: PrepareConfig) -> 
     table.loc[0, ["category", "digest"]] = ["null", "00000000000000000000000000000012"]
     index.write(made, tmp_path / "out")
     for name in made.tables:
-        back = index.read(tmp_path / "out" / f"{name}.csv")
-        assert list(back.columns) == list(index.COLUMNS)
-        expected = made.tables[name][list(index.COLUMNS)]
+        back = read_table(tmp_path / "out" / f"{name}.csv")
+        assert list(back.columns) == list(COLUMNS)
+        expected = made.tables[name][list(COLUMNS)]
         assert back.to_dict("records") == expected.to_dict("records")
-    assert len(index.read(tmp_path / "out" / "test_sets.csv")) == 1
+    assert len(read_table(tmp_path / "out" / "test_sets.csv")) == 1
 
 
 def test_what_is_no_picture_is_left_out_and_named(tmp_path: Path, study: PrepareConfig) -> None:
@@ -204,7 +206,7 @@ def test_no_root_and_no_data_sets(tmp_path: Path) -> None:
         index.build(config(tmp_path / "nowhere"))
     made = index.build(config(tmp_path))
     index.write(made, tmp_path / "out")
-    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(index.COLUMNS)
+    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(COLUMNS)
 
 
 @pytest.mark.parametrize("quality", [1, 10, 30, 49, 50, 75, 85, 95, 100])

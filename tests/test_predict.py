@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 import tiny_model
 from rine.cli import app
+from rine.commands.rows import COLUMNS, printable, resume, writer
 from rine.dataset.paths import find
 from rine.detector import Verdict
-from rine.detector.rows import COLUMNS, printable, resume, writer
 
 
 @pytest.fixture(scope="module")

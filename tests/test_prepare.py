@@ -19,7 +19,7 @@ from dataset_folders import (
     synthbuster,
     universal_fake_detect,
 )
-from rine.dataset import index
+from rine.dataset.table import read as read_table
 from rine.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.params import PrepareConfig
 from rine.stages.prepare import prepare
@@ -42,7 +42,7 @@ def written(folder: Path) -> dict[str, bytes]:
 def test_the_study_of_the_paper(tmp_path: Path, study: PrepareConfig) -> None:
     line = prepare(study, tmp_path / "artifacts", tmp_path / "metrics")
     out = tmp_path / "artifacts" / "index"
-    tables = {name: index.read(out / f"{name}.csv") for name in ("train", "test", "ldm", "synthbuster")}
+    tables = {name: read_table(out / f"{name}.csv") for name in ("train", "test", "ldm", "synthbuster")}
     assert {name: set(table["split"]) for name, table in tables.items()} == {
         "train": {"train", "val"},
         "test": {"test"},

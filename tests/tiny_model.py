@@ -16,7 +16,7 @@ from PIL import Image
 
 from rine import encoder
 from rine.heads import HeadConfig, seeded_head
-from rine.models.loaded import checkpoint
+from rine.models import checkpoint
 from rine.params import EncoderConfig, TowerConfig
 from rine.scores.calibration import Calibration
 

@@ -23,7 +23,7 @@ from rine.commands.serve import serve
 from rine.params import ParamsError, read
 
 app = typer.Typer(
-    help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each can be run by hand.",
+    help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each is a command.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,7 +60,7 @@ def _record(stage: str, seconds: float) -> None:
 
 
 def stage(command: Callable[..., str]) -> Callable[..., None]:
-    """Make a function that returns one line about its work a command: the line with its time, errors without a trace."""
+    """Make a command of a function that returns one line on its work: the line with its time, errors without a trace."""
     name = command.__name__.removesuffix("_")
 
     @functools.wraps(command)

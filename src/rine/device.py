@@ -1,12 +1,14 @@
-"""Where tensors are computed: chosen once, handed down."""
+"""What there is to compute on: the device, chosen once and handed down, and the cores."""
 
 from __future__ import annotations
 
-import torch
+import os
 
 
 def choose(name: str) -> str:
     """Return the device for `runtime.device`: `auto` is CUDA where there is one, else Apple's MPS, else the CPU."""
+    import torch
+
     if name != "auto":
         try:
             torch.empty(0, device=name)
@@ -16,3 +18,10 @@ def choose(name: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -211,7 +211,7 @@ class LdmConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class DegradeConfig:
-    """Sweeps of `rine.pixels.perturbations.DEGRADATIONS`: name -> strengths, on so many pictures of each source and class."""
+    """Sweeps of `rine.pixels.perturbations.DEGRADATIONS`: name -> strengths; `pictures` of each source and class."""
 
     pictures: Count
     strengths: dict[Name, tuple[Real, ...]]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rine.commands.options import Crops, Device, Model, Threshold, plain_errors, share_cores
+from rine.commands.rows import Form, Tally, resume, write_all, writer
 from rine.dataset.paths import Found, find
-from rine.detector.rows import Form, Tally, resume, write_all, writer
 
 if TYPE_CHECKING:
     from rine.detector import Detector, Verdict

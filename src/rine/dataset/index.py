@@ -16,10 +16,11 @@ from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
 from rine.dataset.layouts import list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
+from rine.dataset.table import COLUMNS
+from rine.device import usable_cores
 from rine.params import DatasetConfig, PrepareConfig
 from rine.progress import progress
 
-COLUMNS = ("path", "label", "source", "category", "split", "width", "height", "format", "mode", "digest")
 # (study, is it a test picture) -> table
 TABLES = {
     ("grid", False): "train",
@@ -148,25 +149,9 @@ def _batch(root: Path, max_pixels: int, paths: list[str]) -> list[Facts | Skippe
     return [examine(root / path, max_pixels) for path in paths]
 
 
-def usable_cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def write(index: Index, out: Path) -> None:
     """Write the tables as CSV files into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     tables = {name: table[list(COLUMNS)] for name, table in index.tables.items()}
     for name, table in {**tables, "test_sets": index.test_sets, "skipped": index.skipped}.items():
         table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
-
-
-def read(file: Path) -> pd.DataFrame:
-    """Read a table back with its types: a digest of digits stays text, and so does a class named "null"."""
-    return pd.read_csv(
-        file,
-        dtype={column: str for column in COLUMNS if column not in {"label", "width", "height"}},
-        keep_default_na=False,
-    )

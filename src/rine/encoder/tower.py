@@ -1,15 +1,17 @@
 """A plain ViT image tower in a file of its own, so that a verdict needs no import of open_clip (2 s of a command's 4).
 
-open_clip builds every tower once (`rine.encoder`); what the encoder uses of it is kept under its weights' digest and
+open_clip builds every tower once (`rine.encoder`); what the encoder uses of it is kept under its config's digest and
 read back into bare modules, which have open_clip's names and no arithmetic: that is the encoder's. Kept only for
 seeded random weights, which are in no other file; a copy of OpenAI's would be a gigabyte for a second saved.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from rine import encoder as encoders
 from rine.device import choose
-from rine.encoder import Encoder, building, vit
+from rine.encoder import Encoder, building, vit, weights
 from rine.encoder.building import Tower
 from rine.params import EncoderConfig
 
@@ -33,28 +35,38 @@ def folder() -> Path:
 
 
 def load(config: EncoderConfig, digest: str | None, device: str = "auto", precision: str = "auto") -> Encoder:
-    """The encoder whose weights have that digest: from its kept tower where there is one, else built, then kept.
+    """The encoder of a config: from its kept tower where there is one, else built, then kept.
 
-    A digest of None takes whatever weights the config names: those that a published model was trained with were not at
-    hand to be counted. Raises what `encoder.load` raises, and `ValueError` for other weights than the digest's.
+    Its weights must have the digest; None takes whatever weights the config names: the study's own, or those that a
+    published model was trained with, which were not at hand to be counted. Raises what `encoder.load` raises, and
+    `ValueError` for other weights than the digest's.
     """
-    if digest is None:
-        return encoders.load(config, device, precision)
-    path = folder() / f"{digest}.safetensors"
-    keep = config.pretrained == "random"
-    if keep and path.is_file():
+    if config.pretrained != "random":
+        return _checked(encoders.load(config, device, precision), digest)
+    path = folder() / f"{_key(config)}.safetensors"
+    if path.is_file():
         kept = _read(path, config, device, precision)
-        if kept is not None and kept.weights_digest == digest:
+        if kept is not None and digest in {None, kept.weights_digest}:
             return kept
-    built = encoders.load(config, device, precision)
-    if built.weights_digest != digest:
-        raise ValueError(
-            f"the weights {config.pretrained!r} of {config.name} here are not those that the model was trained with "
-            f"(digest {built.weights_digest}, expected {digest})"
-        )
-    if keep:
-        _keep(path, config)
+    built = _checked(encoders.load(config, device, precision), digest)
+    _keep(path, config)
     return built
+
+
+def _checked(built: Encoder, digest: str | None) -> Encoder:
+    if digest not in {None, built.weights_digest}:
+        raise ValueError(
+            f"the weights {built.config.pretrained!r} of {built.config.name} here are not those that the model was "
+            f"trained with (digest {built.weights_digest}, expected {digest})"
+        )
+    return built
+
+
+def _key(config: EncoderConfig) -> str:
+    """What decides a tower with random weights: its shape, the seed, and who draws them."""
+    model = config.model if isinstance(config.model, str) else asdict(config.model)
+    made_by = [version("torch"), version("open_clip_torch")]
+    return hashlib.blake2b(json.dumps([model, config.seed, made_by]).encode(), digest_size=16).hexdigest()
 
 
 def _tower(state: dict[str, Tensor], shape: dict[str, Any]) -> Any:
@@ -118,7 +130,12 @@ def _keep(path: Path, config: EncoderConfig) -> None:
     whole = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(used, whole, metadata={"shape": json.dumps(_shape(module)), "tower": json.dumps(asdict(tower))})
+        about = {
+            "shape": json.dumps(_shape(module)),
+            "tower": json.dumps(asdict(tower)),
+            "digest": weights.digest(used),
+        }
+        save_file(used, whole, metadata=about)
         whole.replace(path)
     except OSError:  # a home that is read-only or full: the next start is as slow as this one, no more
         whole.unlink(missing_ok=True)
@@ -134,6 +151,7 @@ def _read(path: Path, config: EncoderConfig, device: str, precision: str) -> Enc
         module = _tower(state, json.loads(metadata["shape"]))
         tower = Tower(**{**known, "mean": tuple(known["mean"]), "std": tuple(known["std"])})
         device = choose(device)
-        return Encoder(module, config, tower, device, encoders.precision_for(device, precision))
+        encoder = Encoder(module, config, tower, device, encoders.precision_for(device, precision))
+        return encoder if encoder.weights_digest == metadata["digest"] else None
     except (SafetensorError, OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError):
         return None

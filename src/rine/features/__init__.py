@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rine.dataset import index
+from rine.dataset import table as index_table
 from rine.features import shards
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-COLUMNS = (*index.COLUMNS, "view", "shard", "row")
+COLUMNS = (*index_table.COLUMNS, "view", "shard", "row")
 
 
 class FeaturesError(ValueError):

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from rine.dataset.index import usable_cores
+from rine.device import usable_cores
 from rine.features.views import Recipe, crops
 from rine.pixels.pictures import UnreadablePicture, open_rgb
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rine.dataset.index import usable_cores
+from rine.device import usable_cores
 from rine.features.decoding import Job, Source, Workers, decoded
 from rine.features.store import Journal, Store, row_key
 from rine.progress import Bar, progress

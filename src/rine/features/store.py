@@ -60,7 +60,7 @@ class Store:
     folder: Path
     shape: tuple[int, int]  # L, D
     found: dict[str, tuple[str, int]] = field(default_factory=dict)  # row key -> shard name, row
-    _checked: dict[str, np.ndarray] = field(default_factory=dict)  # shard name -> map
+    _checked: set[str] = field(default_factory=set)  # shards whose digest is right
 
     @classmethod
     def open(cls, at: Path, encoder: dict[str, Any], transform: dict[str, Any], shape: tuple[int, int]) -> Store:
@@ -97,7 +97,7 @@ class Store:
     def tokens(self, keys: Sequence[str]) -> np.ndarray:
         """Tokens (n, L, D) float16 of rows that are there, in the order asked."""
         names = list(dict.fromkeys(self.found[k][0] for k in keys))
-        maps = [self._map(name) for name in names]
+        maps = [shards.tokens_of(self.folder / (name + shards.SUFFIX)) for name in names]
         number = {name: i for i, name in enumerate(names)}
         places = [self.found[k] for k in keys]
         out = np.empty((len(keys), *self.shape), dtype=np.float16)
@@ -121,7 +121,7 @@ class Store:
             shards.write_text(self.folder / f"{name}.json", json.dumps(about))
         except OSError as error:
             raise self.full(error, tokens.nbytes) from error
-        self._checked.pop(name, None)
+        self._checked.add(name)
         for number, row in enumerate(keys):
             self.found[row] = (name, number)
 
@@ -146,16 +146,11 @@ class Store:
             if shards.digest_of(file) != about["digest"]:
                 self._drop(name, "it was cut short or altered")
             else:
-                self._checked[name] = shards.tokens_of(file)
+                self._checked.add(name)
         except FileNotFoundError:
             self._drop(name, "it is gone")
         except (shards.ShardError, ValueError, KeyError):
             self._drop(name, "it cannot be read")
-
-    def _map(self, name: str) -> np.ndarray:
-        if name not in self._checked:
-            self._checked[name] = shards.tokens_of(self.folder / (name + shards.SUFFIX))
-        return self._checked[name]
 
     def _drop(self, name: str, why: str) -> None:
         file = self.folder / (name + shards.SUFFIX)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rine.heads import Head
-from rine.models.loaded import checkpoint
+from rine.models import checkpoint
 
 
 def stored(folder: Path, models: Mapping[str, str], training_set: str | None = None) -> tuple[list[Head], pd.DataFrame]:

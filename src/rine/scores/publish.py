@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def publish(scores: Sequence[ImageScores], out: Path, metrics: Path, artifacts: 
 
 
 def publish_settings(
-    scores: dict[str, Sequence[ImageScores]], out: Path, metrics: Path, artifacts: Path
+    scores: Mapping[str, Sequence[ImageScores]], out: Path, metrics: Path, artifacts: Path
 ) -> pd.DataFrame:
     """Write the scores of several settings: a folder each, one table and one metrics file for all."""
     tables = {}
@@ -47,7 +47,7 @@ def headline(table: pd.DataFrame) -> dict[str, Any]:
         return {"runs": 0}
     keys = ["xi", "q", "d", "epochs", "fraction", "seed"]
     means = table.groupby(keys, dropna=False)[["acc", "ap"]].mean().reset_index(drop=True)
-    best = means.loc[(means["acc"] + means["ap"]).idxmax()]
+    best = means.iloc[int((means["acc"] + means["ap"]).argmax())]
     return {
         "runs": len(means),
         "mean": {"acc": round(means["acc"].mean(), 6), "ap": round(means["ap"].mean(), 6)},

@@ -11,8 +11,8 @@ import pandas as pd
 
 from rine.device import choose
 from rine.heads import Head
+from rine.models import checkpoint
 from rine.models.choices import choice, chosen_runs
-from rine.models.loaded import checkpoint
 from rine.params import Params
 from rine.scores import calibration
 from rine.scores.publish import write_metrics

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rine.dataset import index
+from rine.dataset.table import read as read_table
 from rine.features import views
 from rine.features.assembly import assemble
 from rine.features.decoding import Source, workers
@@ -27,7 +27,7 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
     if not table.is_file():
         raise FileNotFoundError(f"{table} is missing: `dvc repro prepare` (or `rine prepare`) makes it")
     recipe = views.recipe(what, params)
-    rows = views.expand(index.read(table), recipe)
+    rows = views.expand(read_table(table), recipe)
     out = artifacts / "features" / what.encoder / what.set
     families = sorted(rows["family"].unique())
     transforms = {family: views.describe(family, recipe) for family in families}
@@ -62,9 +62,9 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
 
 def load(config: EncoderConfig, runtime: RuntimeConfig, size: int) -> Encoder:
     """The encoder on its device; raises where it takes pictures of another size than the crops have."""
-    from rine import encoder
+    from rine.encoder import tower
 
-    loaded = encoder.load(config, runtime.device, runtime.precision)
+    loaded = tower.load(config, None, runtime.device, runtime.precision)
     if loaded.image_size != size:
         raise ValueError(f"{config.name} takes pictures of {loaded.image_size} pixels a side, crops.size is {size}")
     return loaded

@@ -21,4 +21,5 @@ def grid(encoder: str, setting: str, params: Params, artifacts: Path, metrics: P
     scores = list(experiment(what, runs, params, last, choose(params.runtime.device)))
     item = f"{encoder}-{setting}"
     table = publish(scores, artifacts / "grid" / item, metrics / "grid" / f"{item}.json", artifacts)
-    return f"{len(runs)} runs on {encoder}, {setting}; mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
+    means = f"mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
+    return f"{len(runs)} runs on {encoder}, {setting}; {means}"

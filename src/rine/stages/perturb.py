@@ -18,7 +18,7 @@ from rine.training.experiment import IMAGE_COLUMNS
 
 
 def perturb(params: Params, artifacts: Path, metrics: Path) -> str:
-    """Write artifacts/perturb/ (each kind on all test pictures, half of them touched) and artifacts/perturb/degrade/."""
+    """Write artifacts/perturb/ (each kind on all test pictures, half of them touched) and its degrade/."""
     device, features = choose(params.runtime.device), artifacts / "features" / params.encoder
     heads, runs = stored(artifacts / "best", params.best.models, "train")
     test, touched = Features.open(features / "test"), Features.open(features / "perturb")
@@ -31,7 +31,8 @@ def perturb(params: Params, artifacts: Path, metrics: Path) -> str:
         scores = replaced(plain, images, changed, touched.rows, kind)
         parts.append(ImageScores(runs.assign(variant=f"perturb:{kind}"), images, scores))
     table = publish(parts, artifacts / "perturb", metrics / "perturb.json", artifacts)
-    write_metrics({k: headline(part) for k, part in table.groupby("variant", sort=False)}, metrics / "perturb.json")
+    by_kind = {str(kind): headline(part) for kind, part in table.groupby("variant", sort=False)}
+    write_metrics(by_kind, metrics / "perturb.json")
 
     sweeps = degraded(changed, touched.rows, runs)
     if sweeps is not None:
@@ -45,7 +46,7 @@ def perturb(params: Params, artifacts: Path, metrics: Path) -> str:
 def replaced(plain: np.ndarray, images: pd.DataFrame, changed: np.ndarray, rows: pd.DataFrame, kind: str) -> np.ndarray:
     """Logits (K, N) of the untouched pictures with those of the perturbed ones in their places.
 
-    `changed` (K, M) belongs to `rows`, of which those whose view is `kind` count. A picture is known by source and path.
+    `changed` (K, M) belongs to `rows`, of which those whose view is `kind` count.
     """
     place = pd.Series(range(len(images)), index=pd.MultiIndex.from_frame(images[["source", "label", "path"]]))
     mine = np.flatnonzero((rows["view"] == kind).to_numpy())

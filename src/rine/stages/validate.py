@@ -10,7 +10,8 @@ import pandas as pd
 from rine.device import choose
 from rine.features import Features
 from rine.generators import FAMILY
-from rine.models.loaded import checkpoint, stored
+from rine.models import checkpoint
+from rine.models.loaded import stored
 from rine.params import Params
 from rine.scores import ImageScores, summarise, write_scores
 from rine.scores.publish import headline, write_metrics
@@ -93,7 +94,8 @@ def _baselines(params: Params, features: Path, tests: list[Features], test_sets:
     table = pd.DataFrame(
         {
             "study": "validate", "training_set": "progan", "backbone": test.encoder_name, "n_classes": len(classes),
-            "classes": " ".join(sorted(classes)), "xi": None, "q": None, "d": None, "batch_size": None, "lr": None, "epochs": None,
+            "classes": " ".join(sorted(classes)), 
+            "xi": None, "q": None, "d": None, "batch_size": None, "lr": None, "epochs": None,
             "variant": [f"baseline:{name}" for name in logits], "fraction": None, "seed": params.seeds[0],
         }
     )  # fmt: skip

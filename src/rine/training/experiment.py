@@ -26,7 +26,7 @@ class Experiment:
     """What is trained on what: the columns that all runs of one training pass share.
 
     `features` is the folder of one encoder's feature sets; `classes` are the training classes (empty: all there are);
-    `fraction` keeps that share of the training pictures, the same ones whatever the machine, smaller shares inside larger.
+    `fraction` keeps that share of the training pictures: the same on every machine, smaller shares inside larger.
     """
 
     study: str
