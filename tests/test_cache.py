@@ -98,6 +98,7 @@ TEST = {("gan", 0, "test"): 4, ("gan", 1, "test"): 6, ("a/b", 1, "test"): 9}
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("RINE_CACHE", str(tmp_path / "cache"))
     write_index(tmp_path, "train", TRAIN)
     write_index(tmp_path, "test", TEST)
     return tmp_path

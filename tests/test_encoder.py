@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rine.encoder import Encoder, load, weights
+from rine.encoder import tower as kept
 from rine.encoder.building import Tower, construct
 from rine.params import EncoderConfig, TowerConfig
 
@@ -240,3 +242,16 @@ def test_with_no_network_the_error_says_which_file_and_where(monkeypatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(weights.WeightsError, match=r"ViT-B-32\.pt and put it at .*\.cache/clip/ViT-B-32\.pt"):
         load(config("ViT-B-32", "openai"), "cpu")
+
+
+def test_kept_towers_with_the_same_weights_and_other_heads_are_told_apart(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RINE_CACHE", str(tmp_path))
+    wide = replace(TINY, head_width=32)
+    expected = [load(config(shape), "cpu") for shape in (TINY, wide)]
+    assert expected[0].weights_digest == expected[1].weights_digest
+    for _ in range(2):  # built, then kept
+        for shape, encoder in zip((TINY, wide), expected, strict=True):
+            assert torch.equal(
+                kept.load(config(shape), encoder.weights_digest, "cpu")(pictures(2)), encoder(pictures(2))
+            )
+    assert not torch.equal(expected[0](pictures(2)), expected[1](pictures(2)))
