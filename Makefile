@@ -15,7 +15,7 @@ repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	@rine report --page-only
 
 test: $(VENV)/.test  ## the tests
-	$(BIN)/python -m pytest
+	python -m pytest
 
 lint: $(VENV)/.test  ## format and lint checks, types
 	ruff format --check .
@@ -38,6 +38,7 @@ $(BIN)/python:
 # A stamp each, newer than what it was made from, so that a second call takes no time.
 $(VENV)/.study: pyproject.toml requirements.lock | $(BIN)/python
 	$(PIP) --editable .
+	python -m rine.plots.offline
 	touch $@
 
 $(VENV)/.test: $(VENV)/.study

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NAMES = [
-    "prepare", "cache", "grid", "ldm", "select", "epochs", "dataset_size", "ablate", 
+    "prepare", "cache", "grid", "ldm", "select", "epochs", "dataset_size", "ablate",
     "best", "perturb", "validate", "report",
 ]  # fmt: skip
 # Schema and progress bars change no result: the values of the schema are tracked one by one, as parameters.

@@ -17,7 +17,7 @@ import typer
 from rine.commands.explain import explain
 from rine.commands.export import export
 from rine.commands.import_ import import_
-from rine.commands.options import PANEL, share_cores
+from rine.commands.options import PANEL
 from rine.commands.predict import predict
 from rine.commands.serve import serve
 from rine.params import ParamsError, read
@@ -60,13 +60,12 @@ def _record(stage: str, seconds: float) -> None:
 
 
 def stage(command: Callable[..., str]) -> Callable[..., None]:
-    """Make a command of a function that returns one line on its work: the line with its time, errors without a trace."""
+    """Make a command of a function that returns one line on its work: that line with its time, errors without trace."""
     name = command.__name__.removesuffix("_")
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         _die_with_parent()
-        share_cores()
         start = time.perf_counter()
         try:
             line = command(*args, **kwargs)

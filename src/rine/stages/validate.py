@@ -94,7 +94,7 @@ def _baselines(params: Params, features: Path, tests: list[Features], test_sets:
     table = pd.DataFrame(
         {
             "study": "validate", "training_set": "progan", "backbone": test.encoder_name, "n_classes": len(classes),
-            "classes": " ".join(sorted(classes)), 
+            "classes": " ".join(sorted(classes)),
             "xi": None, "q": None, "d": None, "batch_size": None, "lr": None, "epochs": None,
             "variant": [f"baseline:{name}" for name in logits], "fraction": None, "seed": params.seeds[0],
         }

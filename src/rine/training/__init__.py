@@ -20,6 +20,7 @@ from rine.training.batches import Read, TokenSet, ahead, reader, rows_by_picture
 
 # what a draw is for: the first word of its key, so that no two draws share a key
 _ORDER, _INPUT, _HIDDEN = range(3)
+_FEW_FLOPS = 10**8  # of a head's step; below, threads cost more than they bring
 _ROWS_PER_BATCH = 512  # of scoring; fixed, since a product's last bits can depend on the number of rows
 
 
@@ -78,6 +79,31 @@ def train(
     where there is nothing to learn.
     """
     last = _check(features, runs, epochs)
+    before = torch.get_num_threads()
+    if device == "cpu" and _flops(features, runs, config) < _FEW_FLOPS:
+        torch.set_num_threads(1)
+    try:
+        yield from _train(features, runs, config, lr, epochs, last, device, budget, dtype)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _flops(features: TokenSet, runs: Sequence[Run], config: TrainingConfig) -> int:
+    """Operations of the widest head's first layer in one step."""
+    return 2 * config.batch_size * features.n_blocks * features.width * max(run.proj_dim for run in runs)
+
+
+def _train(
+    features: TokenSet,
+    runs: Sequence[Run],
+    config: TrainingConfig,
+    lr: float,
+    epochs: Sequence[int],
+    last: int,
+    device: str,
+    budget: int | None,
+    dtype: torch.dtype,
+) -> Iterator[tuple[int, list[Head]]]:
     pictures = rows_by_picture(features.rows)  # (N, V)
     labels = torch.as_tensor(features.rows["label"].to_numpy(np.int64)[pictures[:, 0]], device=device)
     views = [pictures[:, epoch % pictures.shape[1]] for epoch in range(last)]
