@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,7 +79,7 @@ def stage(command: Callable[..., str]) -> Callable[..., None]:
         _record("@".join([name, *(str(v) for k, v in kwargs.items() if k in _ITEMS)]), seconds)
         typer.echo(f"{name}: {line} ({seconds:.1f} s)")
 
-    return app.command(name.replace("_", "-") if name != "dataset_size" else name, rich_help_panel=STUDY)(run)
+    return app.command(name, rich_help_panel=STUDY)(run)
 
 
 _ITEMS = ("encoder", "setting", "variant", "model", "item")
@@ -104,6 +105,33 @@ def prepare(
     from rine.stages.prepare import prepare as run
 
     return run(read(params).prepare, artifacts, metrics)
+
+
+# Stages of no items: name -> help. All three folders are where dvc.yaml looks for them.
+WHOLE = {
+    "ldm": "Train on latent diffusion and test on Synthbuster, each picture in ten crops.",
+    "epochs": "Train the best configurations of each setting for longer, and look at them at several epochs.",
+    "dataset_size": "Train the chosen configuration of each setting on shares of the training pictures.",
+    "perturb": "Score the stored models on perturbed test pictures: blur, crop, compress, noise, all, and sweeps.",
+    "validate": "Score the stored models and the baselines on every test set.",
+}
+
+
+def _whole(name: str, words: str) -> None:
+    def command(
+        params: ParamsFile = Path("params.yaml"),
+        artifacts: Artifacts = Path("artifacts"),
+        metrics: Metrics = Path("metrics"),
+    ) -> str:
+        run = getattr(import_module(f"rine.stages.{name}"), name)
+        return run(read(params), artifacts, metrics)
+
+    command.__name__, command.__doc__ = name, f"{words}\n\nExample: rine {name}"
+    stage(command)
+
+
+for _name, _words in WHOLE.items():
+    _whole(_name, _words)
 
 
 @stage
@@ -146,51 +174,6 @@ def grid(
 
 
 @stage
-def ldm(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Train on latent diffusion and test on Synthbuster, each picture in ten crops.
-
-    Example: rine ldm
-    """
-    from rine.stages.ldm import ldm as run
-
-    return run(read(params), artifacts, metrics)
-
-
-@stage
-def epochs(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Train the best configurations of each setting for longer, and look at them at several epochs.
-
-    Example: rine epochs
-    """
-    from rine.stages.epochs import epochs as run
-
-    return run(read(params), artifacts, metrics)
-
-
-@stage
-def dataset_size(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Train the chosen configuration of each setting on shares of the training pictures.
-
-    Example: rine dataset_size
-    """
-    from rine.stages.dataset_size import dataset_size as run
-
-    return run(read(params), artifacts, metrics)
-
-
-@stage
 def ablate(
     variant: Annotated[str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")],
     params: ParamsFile = Path("params.yaml"),
@@ -224,36 +207,6 @@ def best(
     from rine.stages.best import best as run
 
     return run(model, study, artifacts, metrics)
-
-
-@stage
-def perturb(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Score the stored models on perturbed test pictures: blur, crop, compress, noise, and all of them.
-
-    Example: rine perturb
-    """
-    from rine.stages.perturb import perturb as run
-
-    return run(read(params), artifacts, metrics)
-
-
-@stage
-def validate(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Score the stored models and the baselines on every test set.
-
-    Example: rine validate
-    """
-    from rine.stages.validate import validate as run
-
-    return run(read(params), artifacts, metrics)
 
 
 @stage
