@@ -27,7 +27,7 @@ format: $(VENV)/.test
 	ruff check --fix .
 
 bench: $(VENV)/.study  ## speed, as ratios measured in one run
-	rine bench
+	python -m benchmarks
 
 report: $(VENV)/.study  ## the pages again, from the scores that are there
 	rine report
