@@ -12,7 +12,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint requi
 repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	rine sample
 	dvc repro --quiet
-	@rine report --page-only
+	@test -f report/index.html || rine report --page-only
 
 test: $(VENV)/.test  ## the tests
 	python -m pytest
