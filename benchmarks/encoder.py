@@ -1,0 +1,76 @@
+"""Pictures per second of the encoder on one thread, against forward hooks on open_clip's whole `encode_image`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
+from rine import encoder
+from rine.encoder import Encoder
+from rine.encoder.building import build
+from rine.params import EncoderConfig
+
+GOAL, CLOSE = 1.10, 1e-5
+MODELS = {"ViT-B/32": "ViT-B-32-quickgelu", "ViT-L/14": "ViT-L-14-quickgelu"}
+
+
+def rows(rounds: int) -> list[Figure | Skipped]:
+    return [_figure(name, model, rounds) for name, model in MODELS.items()]
+
+
+def random(name: str, model: str) -> EncoderConfig:
+    """A model of open_clip with seeded random weights: they change no time."""
+    return EncoderConfig(name=name, model=model, pretrained="random", seed=0)
+
+
+def hooked(config: EncoderConfig, ours: Encoder) -> Callable[[Tensor], Tensor]:
+    """The reference's way: open_clip's own forward pass with a hook on every `ln_2`; uint8 pictures to tokens."""
+    module, _ = build(config)
+    module.eval()
+    found: list[Tensor] = []
+    for block in module.transformer.resblocks:
+        block.ln_2.register_forward_hook(lambda module, inputs, output: found.append(output))
+
+    @torch.no_grad()
+    def encode(pictures: Tensor) -> Tensor:
+        found.clear()
+        module((pictures.float() - ours.mean) / ours.std)
+        return torch.stack(found)[:, :, 0].transpose(0, 1)  # (B, L, D)
+
+    return encode
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """Largest difference over the largest token."""
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+def noise(n: int, size: int) -> Tensor:
+    return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def _figure(name: str, model: str, rounds: int) -> Figure:
+    config = random(name, model)
+    ours = encoder.load(config, "cpu")
+    theirs, threads = hooked(config, ours), torch.get_num_threads()
+    pictures = noise(ours.micro_batch, ours.image_size)
+    torch.set_num_threads(1)
+    try:
+        error = relative_error(ours(pictures), theirs(pictures))
+        seconds = in_turn([lambda: theirs(pictures), lambda: ours(pictures)], rounds, warm=False)
+    finally:
+        torch.set_num_threads(threads)
+    rate = len(pictures) / float(torch.tensor(seconds[:, 1]).median())
+    close = "" if error <= CLOSE else f", which is more than {CLOSE:g}"
+    return Figure(
+        "encoder",
+        f"encoder, pictures/s, one thread, {name}",
+        "hooks on the full encode_image",
+        ratios(seconds[:, 0], seconds[:, 1]) if not close else (0.0,) * rounds,
+        GOAL,
+        medians(["theirs", "ours"], seconds),
+        note=f"{rate:.2f} pictures/s, tokens within {error:.0e}{close}",
+    )
