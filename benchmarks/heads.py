@@ -47,7 +47,7 @@ def one_by_one(tokens: Tokens, runs: Sequence[Run], config: TrainingConfig) -> l
         head = seeded_head(HeadConfig(run.q, run.proj_dim, tokens.n_blocks, tokens.width, dropout=config.dropout), 0)
         head.train()
         adam = torch.optim.Adam(head.parameters(), lr=LR)
-        labels = torch.as_tensor(tokens.rows["label"].to_numpy())
+        labels = torch.tensor(tokens.rows["label"].to_numpy(copy=True))
         pictures = rows_by_picture(tokens.rows)[:, 0]
         for part in shuffled(len(pictures), config.batch_size, (0, run.seed, 0)):
             logit, z = head(tokens.tokens(pictures[part]).float())

@@ -34,7 +34,7 @@ def encoded(pixels: np.ndarray, kind: str) -> bytes:
 def index(
     root: Path, source: str, n: int, split: str, size: int, first: int = 0, mirrored: bool = False
 ) -> pd.DataFrame:
-    """Write n PNG files, half of them labelled synthetic, and give their table; `mirrored` ones equal their mirror."""
+    """Write n PNG files, the later half synthetic, and give their table; `mirrored` ones equal their mirror."""
     rows = []
     (root / source).mkdir(parents=True, exist_ok=True)
     for i in range(n):
@@ -44,7 +44,7 @@ def index(
         data, path = encoded(pixels, "PNG"), f"{source}/{i:05d}.png"
         (root / path).write_bytes(data)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        rows.append([path, i % 2, source, "", split, size, size, "PNG", "RGB", digest])
+        rows.append([path, int(2 * i >= n), source, "", split, size, size, "PNG", "RGB", digest])
     return pd.DataFrame(rows, columns=list(table.COLUMNS))
 
 
