@@ -1,0 +1,84 @@
+"""The command line: help that a stranger understands, errors in one line, one line at the end of a stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rine import progress
+from rine.cli import app
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [command.name for command in app.registered_commands]
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_what_it_does_with_an_example(command):
+    said = run(command, "--help")
+    assert said.exit_code == 0
+    assert f"Example: rine {command}" in " ".join(said.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["cache", "tiny-train"], "no feature set under cache.items 'tiny-train' in the params file; choose from"),
+        (["grid", "tiny_16", "five_class"], "no setting 'five_class' in the params file; choose from"),
+        (["ablate", "everything"], "choose from ['contrastive', 'importance', 'intermediate']"),
+        (["best", "five_class"], "no model under best.models 'five_class'"),
+        (["prepare", "--params", "nowhere.yaml"], "nowhere.yaml: no such params file"),
+    ],
+)
+def test_a_slip_is_one_line_without_a_trace(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = [] if "--params" in words else ["--params", ROOT / "params.yaml"]
+    ended = run(*words, *params)
+    assert ended.exit_code == 1
+    assert said in ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_what_is_missing_is_named_with_what_makes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = run("epochs", "--params", ROOT / "params.yaml")
+    assert ended.exit_code == 1
+    assert "`rine select` makes it" in ended.output
+
+
+def test_a_stage_ends_with_a_line_and_its_time_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = run("select", "--scores", ROOT / "pipeline" / "published" / "scores.csv")
+    assert ended.exit_code == 0
+    assert ended.output.splitlines()[-1].startswith("select: rules compared on")
+    assert list(json.loads((tmp_path / ".rine" / "timings.json").read_text())) == ["select"]
+
+
+def test_a_sample_is_not_made_where_something_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "data" / "mine.jpg"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    ended = run("sample")
+    assert ended.exit_code == 1
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.jpg"]
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 11.0, 12.0, 30.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.progress(8, "picture", "cache") as bar:
+        for _ in range(4):
+            bar.advance(2, note="waiting")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "cache: 4 of 8, 0.4 picture/s, 11 s left, waiting",
+        "cache: 8 of 8, 0.3 picture/s, 0 s left, waiting",
+    ]
