@@ -93,7 +93,7 @@ def _cross_validated(facts: np.ndarray, label: np.ndarray) -> float:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     model: Any = HistGradientBoostingClassifier(
         max_iter=30,

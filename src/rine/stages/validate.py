@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from rine.device import choose
 from rine.features import Features
@@ -39,9 +40,11 @@ def validate(params: Params, artifacts: Path, metrics: Path) -> str:
     write_metrics(by_model, metrics / "validate.json")
 
     head, _ = checkpoint.load(artifacts / "best" / params.best.default / "model.safetensors")
-    points = embedded(head, tests[0], test_sets, params, device)
+    # one thread: on a busy machine those of scikit-learn wait for each other far longer than they work
+    with threadpool_limits(1):
+        points = embedded(head, tests[0], test_sets, params, device)
+        _baselines(params, features, tests[0], test_sets, out / "baselines")
     points.to_csv(out / "embeddings.csv", index=False, lineterminator="\n")
-    _baselines(params, features, tests[:1], test_sets, out / "baselines")
     return f"{len(heads)} models on {table['generator'].nunique()} test sets, {len(scores.images)} pictures"
 
 
@@ -83,13 +86,12 @@ def embedded(
     )
 
 
-def _baselines(params: Params, features: Path, tests: list[Features], test_sets: pd.DataFrame, out: Path) -> None:
+def _baselines(params: Params, features: Path, test: Features, test_sets: pd.DataFrame, out: Path) -> None:
     """Baselines on the same cached tokens, trained on the pictures of the widest setting."""
     classes = max(params.settings.values(), key=len)
     learn, _ = training_pictures(Experiment("validate", features, classes=classes), params)
     if learn.rows["label"].nunique() < 2:
         return
-    test = tests[0]
     logits = baselines.scores(learn, test)  # name -> (N,)
     table = pd.DataFrame(
         {
