@@ -11,6 +11,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint requi
 
 repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	rine sample
+	dvc add --quiet data  # into DVC's cache, where queued experiments find it
 	dvc repro --quiet
 	@test -f report/index.html || rine report --page-only
 

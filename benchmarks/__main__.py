@@ -26,8 +26,9 @@ def main() -> None:
     about, found = report.machine(), []
     for row in asked.rows or ROWS:
         start = time.perf_counter()
-        found += importlib.import_module(f"benchmarks.{row}").rows(asked.rounds)
-        print(f"{row}: {time.perf_counter() - start:.0f} s", flush=True)
+        measured = importlib.import_module(f"benchmarks.{row}").rows(asked.rounds)
+        print(f"{row}: {time.perf_counter() - start:.0f} s; {'; '.join(map(report.words, measured))}", flush=True)
+        found += measured
     report.show(found, about)
     if not asked.rows:
         report.write(found, about, Path("metrics/bench.json"))

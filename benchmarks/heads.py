@@ -19,7 +19,7 @@ GOALS = {128: 2.5, 256: 2.5, 512: 1.5, 1024: 1.2}
 WHOLE = 1.4
 BLOCKS, WIDTH, BATCH, LR = 24, 1024, 128, 1e-3  # ViT-L/14's tokens, the paper's batch and rate
 XIS, QS = (0.1, 0.2, 0.4, 0.8), (1, 2, 4)
-STEPS = 4  # of those that share a shape; the whole 48 take one
+STEPS = 2  # of those that share a shape; the whole 48 take one
 CONFIG = TrainingConfig(batch_size=BATCH, dropout=0.5, temperature=0.07, lr_steps=(6, 11), lr_factor=0.1)
 
 

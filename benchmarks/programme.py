@@ -32,7 +32,7 @@ from rine.training import Run
 from rine.training.experiment import Experiment, experiment
 
 GOAL = 10.0
-TRAIN, TEST, SIDE = 48, 48, 256  # pictures, and pixels a side
+TRAIN, TEST, SIDE = 32, 32, 256  # pictures, and pixels a side
 RUNS = [Run(q=q, proj_dim=width, xi=xi) for q, width, xi in product((1, 2), (64, 128), (0.1, 0.2, 0.4))]
 
 

@@ -67,6 +67,11 @@ def amount(value: float, unit: str) -> str:
     return f"{value:.2f} x" if unit == "x" else f"{value:.0f} {unit}"
 
 
+def words(one: Figure | Skipped) -> str:
+    """A figure for a log."""
+    return "skipped" if isinstance(one, Skipped) else amount(one.value, one.unit)
+
+
 def goal(one: Figure) -> str:
     return f"{'>=' if one.at_least else '<='} {one.goal:g} {one.unit}"
 
