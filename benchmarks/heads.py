@@ -19,17 +19,17 @@ GOALS = {128: 2.5, 256: 2.5, 512: 1.5, 1024: 1.2}
 WHOLE = 1.4
 BLOCKS, WIDTH, BATCH, LR = 24, 1024, 128, 1e-3  # ViT-L/14's tokens, the paper's batch and rate
 XIS, QS = (0.1, 0.2, 0.4, 0.8), (1, 2, 4)
-STEPS = 2  # of those that share a shape; the whole 48 take one
+STEPS = {128: 8, 256: 4, 512: 2, 1024: 2}  # of those that share a shape; the whole 48 take one
 CONFIG = TrainingConfig(batch_size=BATCH, dropout=0.5, temperature=0.07, lr_steps=(6, 11), lr_factor=0.1)
 
 
 def rows(rounds: int) -> list[Figure | Skipped]:
     made: list[Figure | Skipped] = []
-    tokens = Tokens(STEPS * BATCH, BLOCKS, WIDTH)
     for width, goal in GOALS.items():
         runs = [Run(q=2, proj_dim=width, xi=xi) for xi in XIS]
         what = f"4 heads that share q = 2, P = {width}, together"
-        made.append(_figure(tokens, runs, goal, what, rounds, f"{STEPS} steps"))
+        tokens = Tokens(STEPS[width] * BATCH, BLOCKS, WIDTH)
+        made.append(_figure(tokens, runs, goal, what, rounds, f"{STEPS[width]} steps"))
     grid = [Run(q=q, proj_dim=width, xi=xi) for q, width, xi in product(QS, GOALS, XIS)]
     what = f"the paper's {len(grid)} heads together"
     made.append(_figure(Tokens(BATCH, BLOCKS, WIDTH), grid, WHOLE, what, rounds, "1 step"))

@@ -32,13 +32,13 @@ from rine.training import Run
 from rine.training.experiment import Experiment, experiment
 
 GOAL = 10.0
-TRAIN, TEST, SIDE = 32, 32, 256  # pictures, and pixels a side
+TRAIN, TEST, SIDE = 24, 24, 256  # pictures, and pixels a side
 RUNS = [Run(q=q, proj_dim=width, xi=xi) for q, width, xi in product((1, 2), (64, 128), (0.1, 0.2, 0.4))]
 
 
 def rows(rounds: int) -> list[Figure | Skipped]:
     study = params.read("params.yaml")
-    study = replace(study, training=replace(study.training, batch_size=32))
+    study = replace(study, training=replace(study.training, batch_size=12))
     with tempfile.TemporaryDirectory() as folder:
         work = Work(Path(folder), study, RUNS, TRAIN, TEST, SIDE, workers=usable_cores())
         seconds = in_turn([work.theirs, work.ours], rounds)
