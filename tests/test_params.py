@@ -89,3 +89,11 @@ def test_no_file_and_no_yaml(tmp_path):
     (tmp_path / "params.yaml").write_text("lr: [")
     with pytest.raises(ParamsError, match="is not YAML"):
         read(tmp_path / "params.yaml")
+
+
+def test_a_setting_names_training_data_sets_that_there_are():
+    study = yaml.safe_load((ROOT / "pipeline" / "own.yaml").read_text())
+    assert parse(study).settings == {"mine": ("first", "second")}
+    study["settings"] = {"mine": ["first", "secnod"]}
+    with pytest.raises(ParamsError, match=r"settings.mine names \['secnod'\]; the training data sets are"):
+        parse(study)

@@ -114,3 +114,19 @@ def test_it_starts_without_torch() -> None:
     code = "import sys, rine.stages.prepare; print(*{'torch', 'sklearn', 'matplotlib'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not found.stdout.split()
+
+
+def test_what_dvc_or_a_study_would_miss_is_said(tmp_path):
+    from rine.stages.prepare import _lacking, _linked
+
+    (tmp_path / "root" / "in").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root" / "in" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert [words.split(" is a link")[0] for words in _linked(tmp_path / "root")] == [
+        str(tmp_path / "root" / "in" / "link")
+    ]
+    train = pd.DataFrame({"split": ["train", "val"], "label": [0, 1]})
+    made = index.Index({"train": train}, pd.DataFrame(), pd.DataFrame(), 0, 0)
+    said = list(_lacking(made))
+    assert "no data set has split: test" in said[0]
+    assert "0 real and 1 synthetic validation pictures" in said[1]

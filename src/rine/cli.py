@@ -314,5 +314,10 @@ for _name, _command in COMMANDS.items():
     app.command(_name, rich_help_panel=PANEL)(_command)
 
 
+# the order of the graph, not of this file
+_ORDER = ["sample", "prepare", "cache", "grid", "ldm", "select", "epochs", "dataset_size", "ablate", "best"]
+app.registered_commands.sort(key=lambda c: _ORDER.index(str(c.name)) if c.name in _ORDER else len(_ORDER))
+
+
 if __name__ == "__main__":
     app()

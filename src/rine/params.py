@@ -301,6 +301,12 @@ class Params:
                 )
         if self.best.default not in self.best.models:
             raise ValueError(f"best.default = {self.best.default!r} is not among best.models: {[*self.best.models]}")
+        own = [each for each in self.prepare.datasets.items() if each[1].layout == "globs" and each[1].split == "train"]
+        if own and all(each.layout in {"globs", "synthbuster"} for each in self.prepare.datasets.values()):
+            classes = sorted({each.category or name for name, each in own})
+            for setting, wanted in self.settings.items():
+                if unknown := sorted(set(wanted) - set(classes)):
+                    raise ValueError(f"settings.{setting} names {unknown}; the training data sets are {classes}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {list(self.seeds)} names one twice")
         return self

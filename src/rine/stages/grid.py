@@ -21,5 +21,7 @@ def grid(encoder: str, setting: str, params: Params, artifacts: Path, metrics: P
     scores = list(experiment(what, runs, params, last, choose(params.runtime.device)))
     item = f"{encoder}-{setting}"
     table = publish(scores, artifacts / "grid" / item, metrics / "grid" / f"{item}.json", artifacts)
+    if table.empty:
+        raise ValueError("no test set has pictures of both classes: there is nothing to score on")
     means = f"mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
     return f"{len(runs)} runs on {encoder}, {setting}; {means}"

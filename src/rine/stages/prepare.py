@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from rine.dataset import index
 from rine.dataset.doctor import Diagnosis, examine
 from rine.params import PrepareConfig
 
+FEWEST = 10  # validation pictures of a class, below which thresholds mean little
 LISTED = 100  # files left out that the metrics name; skipped.csv names all
 
 
@@ -38,7 +41,30 @@ def prepare(config: PrepareConfig, artifacts: Path, metrics: Path, workers: int 
     text = json.dumps(summary(made, diagnosis), indent=1, ensure_ascii=False)
     (metrics / "prepare.json").write_text(text + "\n", encoding="utf-8")
     _warn(diagnosis.findings)
+    for words in [*_linked(Path(config.root)), *_lacking(made)]:
+        print(f"warning: {words}", file=sys.stderr)
     return _line(made)
+
+
+def _linked(root: Path) -> Iterator[str]:
+    """Folders below the root that are links: their pictures are read, but DVC does not look into them."""
+    for folder, names, _ in os.walk(root):
+        for name in sorted(names):
+            if (Path(folder) / name).is_symlink():
+                yield (
+                    f"{Path(folder) / name} is a link to a folder: DVC does not see what changes in it; "
+                    "link the data folder itself, or name its place as prepare.root"
+                )
+
+
+def _lacking(made: index.Index) -> Iterator[str]:
+    """What a study cannot do without: test sets, and enough validation pictures of both classes."""
+    if made.test_sets.empty:
+        yield "no data set has split: test; there is nothing to score a model on"
+    table = made.tables["train"]
+    counts = [int(((table["split"] == "val") & (table["label"] == label)).sum()) for label in (0, 1)]
+    if len(table) and min(counts) < FEWEST:
+        yield f"{counts[0]} real and {counts[1]} synthetic validation pictures; calibration wants {FEWEST} of each"
 
 
 def _warn(findings: pd.DataFrame) -> None:
