@@ -19,6 +19,7 @@ from dataset_folders import (
     synthbuster,
     universal_fake_detect,
 )
+from rine.dataset import index
 from rine.dataset.table import read as read_table
 from rine.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.params import PrepareConfig
