@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,18 @@ import torch
 import yaml
 from PIL import Image
 
-from rine import device, params
+from rine import Detector, device, params
 from rine import encoder as encoders
 from rine.dataset.table import COLUMNS
 from rine.dataset.table import read as read_table
 from rine.features import Features
+from rine.heads import HeadConfig, seeded_head
+from rine.models import checkpoint
 from rine.params import Params
 from rine.pixels.pictures import open_rgb
 from rine.pixels.transforms import augment, centre_crop, rng_for
 from rine.stages.cache import cache
+from rine.training import logits
 
 STUDY = Path(__file__).parent.parent / "params.yaml"
 TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}
@@ -367,3 +371,19 @@ def test_killed_at_random_moments_and_started_again_gives_the_same_bytes(root: P
     assert count.stat().st_size - n_forwards <= 47 + kills * (2 * device.usable_cores() + 2)
     assert not list((root / "killed").rglob("*.journal"))
     assert not list((root / "killed").rglob("*.tmp"))
+
+
+def test_scores_from_cached_tokens_are_those_from_pictures(root: Path) -> None:
+    study = parsed(root)
+    cache("tiny-test", study, root / "artifacts")
+    features = Features.open(root / "artifacts" / "features" / "tiny" / "test")
+    head = seeded_head(HeadConfig(1, 8, features.n_blocks, features.width), seed=0).eval()
+    encoder = asdict(study.encoders["tiny"]) | {"weights": features.about["encoder"]["weights"]}
+    meta = {"name": "tiny", "encoder": encoder, "transform": {"crop": 32}, "training": {}, "classes": []}
+    checkpoint.save(root / "model.safetensors", head, meta)
+    detector = Detector.load(root / "model.safetensors", device="cpu")
+    live = [verdict.logit for verdict in detector([root / "data" / path for path in features.rows["path"]])]
+    cached = logits([head], features, "cpu")[0]
+    assert len(live) == 19
+    assert np.ptp(cached) > 1e-3
+    np.testing.assert_allclose(live, cached, rtol=1e-6, atol=1e-7)
