@@ -76,11 +76,22 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 def drop(page: Page, *paths: Path) -> None:
-    """Drop files on the page as a file manager does."""
+    """Drop files on the page as a file manager does.
+
+    Chromium throws simulated input away while a page has drawn nothing yet, so it is sent until the page has had it.
+    """
+    page.evaluate("() => { window.drops = 0; addEventListener('drop', () => { window.drops += 1; }, true); }")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     client = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        client.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 250, "data": data})
+    for _ in range(5):
+        for kind in ("dragEnter", "dragOver", "drop"):
+            client.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 250, "data": data})
+        for _ in range(40):
+            if page.evaluate("() => window.drops"):
+                return
+            page.wait_for_timeout(50)
+    pytest.fail("the browser delivered no drop in five tries")
 
 
 def rows(page: Page) -> Any:
