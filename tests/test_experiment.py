@@ -101,8 +101,8 @@ def images(*paths):
 
 
 def test_perturbed_pictures_take_the_places_of_the_untouched():
-    plain, rows = np.array([[1.0, 2.0, 3.0]]), images("z", "x", "x").assign(view=["blur", "blur", "noise"])
-    changed = np.array([[30.0, 10.0, 99.0]])
+    plain, rows = np.array([[1.0, 2.0, 3.0]]), images("x", "z", "x").assign(view=["noise", "blur", "blur"])
+    changed = np.array([[99.0, 30.0, 10.0]])
     assert replaced(plain, images("x", "y", "z"), changed, rows, "blur").tolist() == [[10.0, 2.0, 30.0]]
     assert plain.tolist() == [[1.0, 2.0, 3.0]]
 
