@@ -46,10 +46,16 @@ class Skipped:
 Row = Callable[[int], "list[Figure | Skipped]"]  # from the number of rounds
 
 
-def in_turn(ways: Sequence[Callable[[], object]], rounds: int = REPEATS, warm: bool = True) -> np.ndarray:
+def in_turn(
+    ways: Sequence[Callable[[], object]],
+    rounds: int = REPEATS,
+    warm: bool = True,
+    before: Callable[[], object] = lambda: None,
+) -> np.ndarray:
     """Seconds (rounds, ways): every round does each way once, every other round in reverse order.
 
-    `warm` does each once before, untimed. Raises `ValueError` for fewer rounds than a median needs.
+    `warm` does each once at first, and `before` comes ahead of each time, both untimed. Raises `ValueError` for fewer
+    rounds than a median needs.
     """
     if rounds < REPEATS:
         raise ValueError(f"{rounds} rounds; at least {REPEATS} are needed")
@@ -60,6 +66,7 @@ def in_turn(ways: Sequence[Callable[[], object]], rounds: int = REPEATS, warm: b
     for number in range(rounds):
         order = range(len(ways)) if number % 2 == 0 else reversed(range(len(ways)))
         for i in order:
+            before()
             start = time.perf_counter()
             ways[i]()
             seconds[number, i] = time.perf_counter() - start

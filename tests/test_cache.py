@@ -57,7 +57,7 @@ def study(root: Path, **changes: object) -> dict:
         for which, section in views.items()
     }
     raw["cache"]["shard_rows"] = 7
-    raw["runtime"] = {"device": "cpu", "workers": 1, "batch_size": "auto", "precision": "auto"}
+    raw["runtime"] = {"device": "cpu", "workers": 1, "batch_size": "auto", "precision": "auto", "share_decode": False}
     for dotted, value in changes.items():
         *path, last = dotted.split("__")
         place = raw
@@ -268,28 +268,33 @@ def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
 
 
 def test_one_decode_serves_several_encoders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rine.features import decoding, filling, views
-    from rine.features.store import Store
+    from rine.features import decoding
 
-    study = parsed(root)
-    recipe = views.recipe(study.cache.items["tiny-train"], study)
-    rows = views.expand(read_table(root / "artifacts" / "index" / "train.csv"), recipe)
-    targets = []
-    for name in ("tiny", "other"):
-        encoder = encoders.load(study.encoders[name], "cpu")
-        stores = {
-            family: Store.open(root / "store", encoder.describe(), views.describe(family, recipe), (2, 64))
-            for family in rows["family"].unique()
-        }
-        targets.append(filling.Target(encoder, stores, 4))
     opened: list[object] = []
     monkeypatch.setattr(decoding, "open_rgb", lambda *args: opened.append(args) or open_rgb(*args))
-    source = decoding.Source(root / "data", recipe, 10**6)
-    wanted = list(filling.units(rows, 7).values())
-    assert filling.fill(wanted, targets, source, ("threads", 1), "both") == (58, 0)
+    alone, together = parsed(root), parsed(root, runtime__share_decode=True)
+    artifacts, out = root / "artifacts", root / "artifacts" / "features"
+    assert cache("other-train", alone, artifacts).endswith("views: encoded 29, reused 0")
     assert len(opened) == 11
-    for name in ("tiny", "other"):
-        assert "encoded 0, reused 29" in cache(f"{name}-train", study, root / "artifacts")
+    expected = files(out / "other" / "train")
+
+    monkeypatch.setenv("RINE_STORE", str(root / "another store"))
+    said = cache("tiny-train", together, artifacts)
+    assert said.endswith("encoded 29, reused 0; by ViT-T/16 too: encoded 29, reused 0")
+    assert len(opened) == 22
+    assert not (out / "other" / "test").exists()
+    # the other's own item finds them, and what it makes does not show who encoded them
+    assert cache("other-train", together, artifacts).endswith("views: encoded 0, reused 29")
+    assert len(opened) == 22
+    assert files(out / "other" / "train") == expected
+
+
+def test_an_encoder_that_cannot_be_had_is_left_to_its_own_item(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = parsed(root, runtime__share_decode=True, encoders__other__pretrained=str(root / "none.pt"))
+    assert cache("tiny-test", study, root / "artifacts").endswith("encoded 19, reused 0")
+    assert "tiny-test: not by other as well" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"none\.pt"):
+        cache("other-test", study, root / "artifacts")
 
 
 PROGRAM = """

@@ -153,28 +153,29 @@ class Work:
         return jobs
 
 
-def fill(wanted: Sequence[Unit], targets: Sequence[Target], source: Source, how: Workers, name: str) -> tuple[int, int]:
-    """Encode what the stores lack of the units' rows; returns how many rows were encoded and how many were there.
+def fill(
+    wanted: Sequence[Unit], targets: Sequence[Target], source: Source, how: Workers, name: str
+) -> list[tuple[int, int]]:
+    """Encode what the stores lack of the units' rows; for each target, how many were encoded and how many were there.
 
     Targets share one decode. Raises `PicturesLost` with the names of pictures that cannot be read any more,
     and `store.StoreFull`; what is finished before stays.
     """
     works = []
-    n_rows = n_lacking = 0
+    n_rows = sum(len(unit.keys) for unit in wanted)
+    encoded = [0] * len(targets)
     claimed: list[set[tuple[str, str]]] = [
         set() for _ in targets
     ]  # copies of a picture in other units are encoded once
     for unit in wanted:
         lacking = []
-        for target, taken in zip(targets, claimed, strict=True):
+        for t, (target, taken) in enumerate(zip(targets, claimed, strict=True)):
             missing = [k for k in target.stores[unit.family].missing(unit.keys) if (unit.family, k) not in taken]
             taken.update((unit.family, k) for k in missing)
             lacking.append(missing)
-        n_rows += len(targets) * len(unit.keys)
-        n_lacking += sum(map(len, lacking))
+            encoded[t] += len(missing)
         if any(lacking):
             works.append(Work(unit, targets, lacking))
-    n_remembered = 0
     if works:
         with ExitStack() as stack:
             pool = stack.enter_context(encoding(targets))
@@ -184,7 +185,8 @@ def fill(wanted: Sequence[Unit], targets: Sequence[Target], source: Source, how:
             clock = Clock()
             write = None
             for work in works:
-                n_remembered += sum(journal.done for journal in work.journals if journal)
+                for t, journal in enumerate(work.journals):
+                    encoded[t] -= journal.done if journal else 0  # an earlier run did these
                 try:
                     write_next = encode_shard(work, pictures, pool, bar, clock)
                 finally:
@@ -192,7 +194,7 @@ def fill(wanted: Sequence[Unit], targets: Sequence[Target], source: Source, how:
                         write()  # while the next shard's last batches are under way
                 write = write_next
             write_next()
-    return n_lacking - n_remembered, n_rows - n_lacking + n_remembered
+    return [(n, n_rows - n) for n in encoded]
 
 
 @contextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,25 +42,49 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
         return f"{item} has no pictures"
 
     encoder = load(config, params.runtime, recipe.size)
-    described = encoder.describe()
-    stores = {
-        family: Store.open(root(), described, transform, (encoder.n_blocks, encoder.width))
-        for family, transform in transforms.items()
-    }
     wanted = units(rows, params.cache.shard_rows)
+    own = Target(encoder, _stores(encoder, transforms), batch_size(params.runtime, encoder))
+    beside = []
+    if params.runtime.share_decode and any(
+        k not in own.stores[u.family].found for u in wanted.values() for k in u.keys
+    ):
+        beside = [Target(e, _stores(e, transforms), batch_size(params.runtime, e)) for e in _beside(item, params)]
+    targets = [own, *beside]
     source = Source(Path(params.prepare.root), recipe, params.prepare.max_pixels)
-    with locked(stores.values()):
-        target = Target(encoder, stores, batch_size(params.runtime, encoder))
+    with locked(store for target in targets for store in target.stores.values()):
         how = workers(params.runtime.workers, encoder.device)
-        n_encoded, n_reused = fill(list(wanted.values()), [target], source, how, item)
+        counts = fill(list(wanted.values()), targets, source, how, item)
         about |= {
-            "encoder": {"name": config.name} | described,
+            "encoder": {"name": config.name} | encoder.describe(),
             "n_blocks": encoder.n_blocks,
             "width": encoder.width,
         }
-        assemble(rows, wanted, stores, about, out)
+        assemble(rows, wanted, own.stores, about, out)
     n_pictures = len(rows[["source", "label", "path"]].drop_duplicates())
-    return f"{item}: {n_pictures} pictures, {len(rows)} views: encoded {n_encoded}, reused {n_reused}"
+    words = [f"encoded {n_encoded}, reused {n_reused}" for n_encoded, n_reused in counts]
+    words[1:] = [f"by {t.encoder.config.name} too: {said}" for t, said in zip(beside, words[1:], strict=True)]
+    return f"{item}: {n_pictures} pictures, {len(rows)} views: {'; '.join(words)}"
+
+
+def _stores(encoder: Encoder, transforms: dict[str, dict[str, Any]]) -> dict[str, Store]:
+    described, shape = encoder.describe(), (encoder.n_blocks, encoder.width)
+    return {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
+
+
+def _beside(item: str, params: Params) -> Iterator[Encoder]:
+    """The other encoders that want the item's views: what is decoded now serves them too.
+
+    Their own items then find the tokens in the store. One that cannot be had is left to its item, which fails by name.
+    """
+    what = params.cache.items[item]
+    same = [other.encoder for other in params.cache.items.values() if replace(other, encoder=what.encoder) == what]
+    for name in dict.fromkeys(same):
+        if name == what.encoder:
+            continue
+        try:
+            yield load(params.encoders[name], params.runtime, params.crops.size)
+        except (ValueError, OSError, ImportError) as error:
+            print(f"{item}: not by {name} as well: {error}", file=sys.stderr, flush=True)
 
 
 def load(config: EncoderConfig, runtime: RuntimeConfig, size: int) -> Encoder:
