@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,11 @@ def test_only_the_settings_classes_are_learnt(toy):
     assert set(learn.rows["split"]) == {"train"}
     assert set(held_out.rows["split"]) == {"val"}
     assert len(learn) == 12
+
+
+def test_a_class_that_no_picture_has_is_named_with_those_there_are(toy):
+    with pytest.raises(ValueError, match=r"\['hrose'\].* has no picture; its classes are \['chair', 'horse'\]"):
+        training_pictures(replace(toy, classes=("chair", "hrose")), STUDY)
 
 
 def test_smaller_shares_lie_inside_larger_ones():

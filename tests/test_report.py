@@ -18,7 +18,7 @@ import yaml
 
 from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
 from rine.report.degradation import degradation
-from rine.report.labels import class_sets, label
+from rine.report.labels import label, labels_of
 from rine.report.study import from_scores, gather
 from rine.report.write import sections_of
 from rine.scores import ImageScores
@@ -331,11 +331,18 @@ def test_scores_that_cannot_be_used_name_line_and_column(tmp_path: Path):
 
 
 def test_a_setting_is_told_from_another_with_as_many_classes():
-    known = class_sets(pd.DataFrame({"classes": ["horse", "car cat"]}), settings=[("biggan",), ("cat", "car")])
+    settings = {"one_class": ("biggan",), "two_class": ("cat", "car")}
+    known = labels_of(pd.DataFrame({"classes": ["horse", "car cat"]}), settings=settings)
     assert label("progan", ["biggan"], known) == "1-class (biggan)"
     assert label("progan", ["horse"], known) == "1-class (horse)"
     assert label("progan", ["cat", "car"], known) == "2-class"
     assert label("ldm", [], known) == "LDM"
+
+
+def test_a_setting_of_ones_own_is_called_by_its_name():
+    known = labels_of(pd.DataFrame({"classes": ["horse", "a b"]}), settings={"my_pictures": ("b", "a")})
+    assert label("progan", ["a", "b"], known) == "my pictures"
+    assert label("progan", ["horse"], known) == "1-class"
 
 
 def test_scores_of_an_earlier_study_are_not_picked_up(copy: Path):

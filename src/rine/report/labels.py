@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 LDM = "LDM"  # the model that is trained on latent diffusion
+PAPERS = ("one_class", "two_class", "four_class")  # settings that readers of the paper know by a number
 
 
-def class_sets(*tables: pd.DataFrame, settings: Iterable[Iterable[str]] = ()) -> frozenset[str]:
-    """Every combination of training classes that occurs, each as words in order."""
-    found = {words for table in tables for words in table["classes"].unique()}
-    return frozenset(_ordered(words.split()) for words in found) | {_ordered(classes) for classes in settings}
+def labels_of(*tables: pd.DataFrame, settings: Mapping[str, Iterable[str]] | None = None) -> dict[str, str]:
+    """Label of every combination of training classes that occurs (words in order, joined by spaces).
+
+    A study's own setting is called by its name; the paper's and those of other tables by their number of classes, and
+    where two have as many, the classes stand there too.
+    """
+    named = {_ordered(classes): name for name, classes in (settings or {}).items()}
+    found = {_ordered(words.split()) for table in tables for words in table["classes"].unique()} | named.keys()
+    numbers = [len(words.split()) for words in found]
+    labels = {}
+    for words in sorted(found):
+        n = len(words.split())
+        classes = "" if numbers.count(n) == 1 else f" ({words.replace(' ', ', ')})"
+        own = named.get(words, PAPERS[0]) not in PAPERS
+        labels[words] = named[words].replace("_", " ") if own else f"{n}-class{classes}"
+    return labels
 
 
-def label(training_set: str, classes: Iterable[str], known: frozenset[str]) -> str:
-    """Label of a setting; where two of the known ones have as many classes, the classes stand in it."""
+def label(training_set: str, classes: Iterable[str], known: Mapping[str, str]) -> str:
+    """Label of a setting, from those of `labels_of`."""
     words = _ordered(classes)
     if training_set == "ldm":
         return LDM
-    if not words:
-        return training_set
-    n = len(words.split())
-    alone = all(other == words for other in known if len(other.split()) == n)
-    return f"{n}-class" if alone else f"{n}-class ({words.replace(' ', ', ')})"
+    return known.get(words, f"{len(words.split())}-class") if words else training_set
 
 
-def label_settings(scores: pd.DataFrame, known: frozenset[str]) -> pd.DataFrame:
+def label_settings(scores: pd.DataFrame, known: Mapping[str, str]) -> pd.DataFrame:
     """The table with the column `setting`."""
     pairs = list(zip(scores["training_set"], scores["classes"], strict=True))
     labels = {pair: label(pair[0], pair[1].split(), known) for pair in dict.fromkeys(pairs)}

@@ -60,7 +60,7 @@ def our_rules(path: Path, encoder: str, labels: Mapping[str, str]) -> pd.DataFra
     return mine.assign(setting=mine["setting"].map(dict(labels)))
 
 
-def image_scores(folder: Path, known: frozenset[str], labels: Iterable[str]) -> dict[str, ImageScores]:
+def image_scores(folder: Path, known: Mapping[str, str], labels: Iterable[str]) -> dict[str, ImageScores]:
     """A scores folder's runs by setting, in the order of the labels."""
     if not (folder / "logits.safetensors").is_file():
         return {}

@@ -11,7 +11,7 @@ import pandas as pd
 from rine.generators import FAMILY, SYNTHBUSTER_GENERATORS
 from rine.params import Params
 from rine.report import reading
-from rine.report.labels import class_sets, label, label_settings, study_of
+from rine.report.labels import label, label_settings, labels_of, study_of
 from rine.scores import ImageScores
 from rine.scores.calibration import Calibration
 from rine.tables.estimates import Intervals, intervals
@@ -111,7 +111,7 @@ class Study:
 def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> Study:
     """Read whatever the stages of a study have left; nothing has to be there."""
     scores, known = reading.our_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
-    sets = class_sets(scores, known, settings=params.settings.values())
+    sets = labels_of(scores, known, settings=params.settings)
     scores, known = label_settings(scores, sets), label_settings(known, sets)
     settings = {name: label("progan", classes, sets) for name, classes in params.settings.items()}
     labels = settings | {"ldm": label("ldm", (), sets)}
@@ -155,7 +155,7 @@ def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> S
 def from_scores(path: Path, published: Path) -> Study:
     """A study that is nothing but a scores file, of any method: Raises `ScoresError`."""
     scores, known = reading.together([path]), reading.together(sorted(published.glob("*.csv")))
-    sets = class_sets(scores, known)
+    sets = labels_of(scores, known)
     scores, known = label_settings(scores, sets), label_settings(known, sets)
     encoder = main_encoder(scores)
     return Study(

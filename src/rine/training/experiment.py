@@ -57,8 +57,17 @@ def fit(
 
 
 def training_pictures(what: Experiment, params: Params) -> tuple[Features, Features]:
-    """The pictures that an experiment trains on, and the validation pictures of the same classes."""
+    """The pictures that an experiment trains on, and the validation pictures of the same classes.
+
+    Raises `ValueError` for a class that the feature set has no picture of.
+    """
     both = Features.open(what.features / what.training_set)
+    there = sorted(both.rows["category"].unique())
+    if unknown := sorted(set(what.classes) - set(there)):
+        raise ValueError(
+            f"`settings` names {unknown}, of which {what.features / what.training_set} has no picture; "
+            f"its classes are {there}"
+        )
     mine = both.rows["category"].isin(what.classes) if what.classes else pd.Series(True, both.rows.index)
     learn = both.select((mine & (both.rows["split"] == "train")).to_numpy())
     if what.fraction is not None:
