@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop
 
-from benchmarks.added import store_at
+from benchmarks.added import one_encoder, store_at
 from benchmarks.made import index
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from benchmarks.views import Chain
@@ -87,7 +87,7 @@ class Work:
     ) -> None:
         self.root, self.runs, self.workers = root, runs, workers
         self.study = replace(
-            study,
+            one_encoder(study),
             prepare=replace(study.prepare, root=str(root / "data")),
             augmentation=replace(study.augmentation, views=1),  # one epoch sees one
         )
