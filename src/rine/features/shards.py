@@ -89,23 +89,8 @@ def tokens_of(path: Path) -> np.ndarray:
 
 
 def copy_rows(out: np.ndarray, maps: list[np.ndarray], shard: np.ndarray, row: np.ndarray) -> None:
-    """Fill `out` (n, L, D) with rows of several shards; `shard` numbers the map of each, `row` the row in it.
-
-    Neighbours in a shard are copied as one block, and small rows of one shard by one gather: reading is a
-    memory copy.
-    """
-    if not len(out):
-        return
-    small = out[0].nbytes < 16384
-    starts = np.flatnonzero((np.diff(shard, prepend=-1) != 0) | (np.diff(row, prepend=-2) != 1))
-    if small and len(starts) > len(out) // 4:
-        for number in np.unique(shard):
-            mine = np.flatnonzero(shard == number)
-            if len(mine) == len(out):
-                np.take(maps[number], row, axis=0, out=out, mode="clip")
-            else:
-                out[mine] = maps[number][row[mine]]
-        return
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(out)], strict=True):
-        first = int(row[start])
-        out[start:stop] = maps[shard[start]][first : first + stop - start]
+    """Fill `out` (n, L, D) with rows of several shards; `shard` numbers the map of each, `row` the row in it."""
+    if len(out):
+        rows = [maps[number][i] for number, i in zip(shard.tolist(), row.tolist(), strict=True)]
+        # one call for all: row by row, Python takes half as long again as the copy
+        np.concatenate(rows, out=out.reshape(-1, out.shape[-1]))
