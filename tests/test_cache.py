@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -259,6 +260,53 @@ def test_pictures_that_are_gone_or_changed_are_named(root: Path) -> None:
         cache("tiny-test", parsed(root), root / "artifacts")
 
 
+def test_after_a_picture_was_gone_for_a_while_every_token_is_its_own(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows a missing picture in its shard must not take its place in the journal."""
+    from rine import encoder
+    from rine.features import store
+
+    monkeypatch.setattr(store, "SECONDS_BETWEEN_JOURNAL_ENTRIES", 0.0)
+    monkeypatch.setitem(encoder._ROWS, "cpu", 5)  # one picture a batch
+    write_index(root, "test", {("gan", 0, "test"): 60})
+    study = parsed(root, cache__shard_rows=100)
+    out = root / "artifacts" / "features" / "tiny" / "test"
+    cache("tiny-test", study, root / "artifacts")
+    expected = files(out)
+
+    monkeypatch.setenv("RINE_STORE", str(root / "another store"))
+    path = read_table(root / "artifacts" / "index" / "test.csv")["path"].iloc[20]
+    (root / "data" / path).rename(root / "away.png")
+    with pytest.raises(ValueError, match=re.escape(path)):
+        cache("tiny-test", study, root / "artifacts")
+    (root / "away.png").rename(root / "data" / path)
+    # those before it are kept, those after it are encoded once more
+    assert cache("tiny-test", study, root / "artifacts").endswith("encoded 40, reused 20")
+    assert files(out) == expected
+
+
+def test_a_picture_that_only_another_encoder_lacks_may_be_gone(root: Path) -> None:
+    write_index(root, "test", {("gan", 0, "test"): 11})
+    index = root / "artifacts" / "index" / "test.csv"
+    whole = index.read_text()
+    index.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    assert cache("tiny-test", parsed(root), root / "artifacts").endswith("encoded 10, reused 0")
+    index.write_text(whole)
+    (root / "data" / read_table(index)["path"].iloc[4]).unlink()
+    together = parsed(root, runtime__share_decode=True)
+    said = cache("tiny-test", together, root / "artifacts")
+    assert said.endswith("encoded 1, reused 10; by ViT-T/16 too: encoded 8, reused 0")
+    with pytest.raises(ValueError, match="No such file"):
+        cache("other-test", together, root / "artifacts")
+
+
+def test_two_names_of_one_encoder_share_a_store(root: Path) -> None:
+    study = parsed(root, runtime__share_decode=True, encoders__other__seed=0)
+    assert cache("tiny-test", study, root / "artifacts").endswith("encoded 19, reused 0")
+    assert cache("other-test", study, root / "artifacts").endswith("encoded 0, reused 19")
+
+
 def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
     with pytest.raises(ValueError, match=r"32 pixels a side, crops.size is 48"):
         cache("tiny-test", parsed(root, crops__size=48), root / "artifacts")
@@ -374,7 +422,7 @@ def test_killed_at_random_moments_and_started_again_gives_the_same_bytes(root: P
     assert files(out) == whole
     # nothing is encoded twice but what was under way
     assert count.stat().st_size - n_forwards <= 47 + kills * (2 * device.usable_cores() + 2)
-    assert not list((root / "killed").rglob("*.journal"))
+    assert not list((root / "killed").rglob("*.rows"))
     assert not list((root / "killed").rglob("*.tmp"))
 
 

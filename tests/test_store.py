@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import errno
+import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -98,24 +99,39 @@ def test_a_shard_without_a_manifest_does_not_exist(tmp_path: Path) -> None:
         assert opened(tmp_path).missing(rows(0)) == rows(0)
 
 
-def test_a_full_disk_keeps_what_is_finished_and_says_what_to_do(tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_keeps_what_is_finished_and_says_what_to_do(tmp_path: Path) -> None:
     there = opened(tmp_path)
     there.write(rows(0), tokens(0))
-    whole = shards.save_file
-
-    def full(tensors: dict, path: Path) -> None:
-        Path(path).write_bytes(b"half a file")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(shards, "save_file", full)
-    with pytest.raises(StoreFull, match=r"Finished shards are kept.*RINE_STORE"):
-        there.write(rows(1), tokens(1))
-    monkeypatch.setattr(shards, "save_file", whole)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # the system itself refuses to write more, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
+    try:
+        with pytest.raises(StoreFull, match=r"Finished shards are kept.*RINE_STORE"):
+            there.write([row_key(f"{i}", "0") for i in range(9000)], np.zeros((9000, 2, 4), np.float16))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     again = opened(tmp_path)
     assert again.missing(rows(0, 1)) == rows(1)
     assert not list(again.folder.glob(".*"))
     again.write(rows(1), tokens(1))
     assert opened(tmp_path).missing(rows(0, 1)) == []
+
+
+@pytest.mark.parametrize("change", ["other rows", "another order", "no list"])
+def test_a_manifest_that_names_other_rows_is_dropped(tmp_path: Path, change: str) -> None:
+    first = opened(tmp_path)
+    first.write(rows(0, 1), tokens(0, 1))
+    [manifest] = [path for path in first.folder.glob("*.json") if path.name != "about.json"]
+    about = json.loads(manifest.read_text())
+    about["rows"] = {"other rows": rows(0, 2), "another order": rows(1, 0), "no list": 5}[change]
+    manifest.write_text(json.dumps(about))
+    with pytest.warns(UserWarning, match="manifest"):
+        assert opened(tmp_path).missing(rows(0, 1, 2)) == rows(0, 1, 2)
+
+
+def test_the_same_store_under_two_names_is_locked_once(tmp_path: Path) -> None:
+    with locked([opened(tmp_path), opened(tmp_path)]):
+        pass
 
 
 def test_a_journal_remembers_rows_and_forgets_a_torn_end(tmp_path: Path, monkeypatch) -> None:

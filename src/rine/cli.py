@@ -52,7 +52,10 @@ def _die_with_parent() -> None:
 
 def _record(stage: str, seconds: float) -> None:
     """Keep how long a stage took, for the report; beside DVC's outputs, which hold no time."""
-    times = json.loads(TIMINGS.read_text()) if TIMINGS.is_file() else {}
+    try:
+        times = dict(json.loads(TIMINGS.read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or a damaged file: not worth the stage that has just ended
+        times = {}
     times[stage] = round(seconds, 2)
     TIMINGS.parent.mkdir(exist_ok=True)
     whole = TIMINGS.with_suffix(f".{os.getpid()}")

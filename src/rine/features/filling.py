@@ -132,6 +132,7 @@ class Work:
     def __init__(self, unit: Unit, targets: Sequence[Target], lacking: Sequence[list[str]]) -> None:
         self.unit, self.targets, self.lacking = unit, targets, lacking
         self.n_views = len(set().union(*lacking))
+        self.n_left = [0] * len(targets)  # rows that a target could not get, once the unit is done
 
     @cached_property
     def journals(self) -> list[Journal | None]:
@@ -158,8 +159,9 @@ def fill(
 ) -> list[tuple[int, int]]:
     """Encode what the stores lack of the units' rows; for each target, how many were encoded and how many were there.
 
-    Targets share one decode. Raises `PicturesLost` with the names of pictures that cannot be read any more,
-    and `store.StoreFull`; what is finished before stays.
+    Targets share one decode. The first is the one that was asked for; the others take what comes, and do without a
+    picture that only they want. Raises `PicturesLost` with the names of pictures that cannot be read any more, and
+    `store.StoreFull`; what is finished before stays.
     """
     works = []
     n_rows = sum(len(unit.keys) for unit in wanted)
@@ -194,7 +196,8 @@ def fill(
                         write()  # while the next shard's last batches are under way
                 write = write_next
             write_next()
-    return [(n, n_rows - n) for n in encoded]
+    left = [sum(work.n_left[t] for work in works) for t in range(len(targets))]
+    return [(n - n_left, n_rows - n) for n, n_left in zip(encoded, left, strict=True)]
 
 
 @contextmanager
@@ -226,61 +229,82 @@ def encode_shard(
     Returns what waits for the last of them and stores the shard. Idempotent: what a journal remembers is not done
     again, and the same rows give the same file.
     """
-    collectors = [
-        _Collector(target, journal, set(keys[journal.done :]), pool)
-        for target, journal, keys in zip(work.targets, work.journals, work.lacking, strict=True)
+    collectors = {
+        t: _Collector(target, journal, keys, pool)
+        for t, (target, journal, keys) in enumerate(zip(work.targets, work.journals, work.lacking, strict=True))
         if journal
-    ]
+    }
     lost = []
     bar.advance(work.n_views - sum(len(job.views) for job in work.jobs))
     for job in work.jobs:
         start = time.perf_counter()
         pixels = next(pictures)  # (V, size, size, 3)
         clock.decoding += time.perf_counter() - start
+        keys = [row_key(job.digest, view) for _, view in job.views]
         if isinstance(pixels, str):
-            lost.append(pixels)
+            if 0 in [t for t, collector in collectors.items() if collector.lose(keys)]:
+                lost.append(pixels)
             continue
         start = time.perf_counter()
-        keys = [row_key(job.digest, view) for _, view in job.views]
-        for collector in collectors:
+        for collector in collectors.values():
             collector.add(keys, pixels)
         clock.encoding += time.perf_counter() - start
         bar.advance(len(pixels), clock.note())
+    for collector in collectors.values():
+        collector.send_rest()
+
+    def write() -> None:
+        for t, collector in collectors.items():
+            work.n_left[t] = collector.finish()
+        work.journals.clear()  # a shard's memory
+
     if lost:
+        write()
         more = f"\n  and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         raise PicturesLost(
             "pictures that `prepare` found cannot be read now; run `rine prepare` again, or bring them back:\n  "
             + "\n  ".join(lost[:_NAMED])
             + more
         )
-    for collector in collectors:
-        collector.send_rest()
-
-    def write() -> None:
-        for collector in collectors:
-            collector.land(0)
-        for journal, keys in zip(work.journals, work.lacking, strict=True):
-            if journal:
-                journal.finish(keys)
-        work.journals.clear()  # a shard's memory
-
     return write
 
 
 class _Collector:
     """Views on their way through one encoder: gathered to batches, some of which are under way."""
 
-    def __init__(self, target: Target, journal: Journal, wanted: set[str], pool: ThreadPoolExecutor | None) -> None:
-        self.encoder, self.batch, self.journal, self.wanted = target.encoder, target.batch, journal, wanted
+    def __init__(self, target: Target, journal: Journal, keys: list[str], pool: ThreadPoolExecutor | None) -> None:
+        self.encoder, self.batch, self.journal, self.keys = target.encoder, target.batch, journal, keys
+        self.wanted = set(keys[journal.done :])
         self.pool = pool if target.encoder.device == "cpu" else None
         self.depth = _CORES_AHEAD * usable_cores() if self.pool else 1
         self.waiting: list[np.ndarray] = []
         self.under_way: deque[Callable[[], Tensor]] = deque()  # each gives its tokens, when they are there
+        self.broken = False
 
     def add(self, keys: list[str], pixels: np.ndarray) -> None:
+        if self.broken:
+            return
         self.waiting += [view for key, view in zip(keys, pixels, strict=True) if key in self.wanted]
         while len(self.waiting) >= self.batch:
             self._send(self.batch)
+
+    def lose(self, keys: list[str]) -> bool:
+        """Note that a picture cannot be had; returns whether its views were wanted.
+
+        Nothing is taken after it: a journal holds its rows in the order of the keys, without a gap.
+        """
+        hit = not self.wanted.isdisjoint(keys)
+        self.broken |= hit
+        return hit
+
+    def finish(self) -> int:
+        """Take in what is under way and store the shard, or what there is of it; returns how many rows it lacks."""
+        self.land(0)
+        if self.broken:
+            self.journal.save()
+        else:
+            self.journal.finish(self.keys)
+        return len(self.keys) - self.journal.done
 
     def _send(self, n: int) -> None:
         import torch

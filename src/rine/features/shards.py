@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import xxhash
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 SUFFIX = ".safetensors"
@@ -21,11 +24,15 @@ class ShardError(ValueError):
 def write(path: Path, tokens: np.ndarray) -> str:
     """Write tokens (n, L, D) float16 to a temporary name, sync, rename; returns the file's digest.
 
-    The same tokens give the same bytes.
+    The same tokens give the same bytes. Raises `OSError` where there is no room.
     """
     part = temporary(path)
     try:
-        save_file({"tokens": np.ascontiguousarray(tokens, dtype=np.float16)}, part)
+        try:
+            save_file({"tokens": np.ascontiguousarray(tokens, dtype=np.float16)}, part)
+        except SafetensorError as error:  # which hides the system's own error in its text
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from error
         digest = digest_of(part)
         publish(part, path)
     finally:

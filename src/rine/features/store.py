@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from filelock import FileLock, Timeout
 from rine.features import shards
 
 SECONDS_BETWEEN_JOURNAL_ENTRIES = 5.0
+_JOURNAL = ".rows"
+_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which a journal that nobody went on with is deleted
 _ENTRY = struct.Struct("<QI")  # digest and length in bytes of what follows
 
 
@@ -59,6 +62,7 @@ class Store:
 
     folder: Path
     shape: tuple[int, int]  # L, D
+    about: dict[str, Any] = field(default_factory=dict)  # what decides the tokens
     found: dict[str, tuple[str, int]] = field(default_factory=dict)  # row key -> shard name, row
     _checked: set[str] = field(default_factory=set)  # shards whose digest is right
 
@@ -67,10 +71,7 @@ class Store:
         """The store of an encoder and a transform (both described in plain data); made where there is none."""
         folder = at / key(encoder) / key(transform)
         folder.mkdir(parents=True, exist_ok=True)
-        about = folder / "about.json"
-        if not about.is_file():  # for people who wonder what a folder holds
-            shards.write_text(about, json.dumps({"encoder": encoder, "transform": transform}, indent=1) + "\n")
-        store = cls(folder, shape)
+        store = cls(folder, shape, {"encoder": encoder, "transform": transform})
         store.refresh()
         return store
 
@@ -82,6 +83,10 @@ class Store:
                 continue
             try:
                 rows = json.loads(manifest.read_text(encoding="utf-8"))["rows"]
+                if shard_name(rows) != manifest.stem:
+                    raise ValueError("other rows than the shard's")
+            except FileNotFoundError:  # another process has just dropped it
+                continue
             except (ValueError, KeyError, TypeError):
                 self._drop(manifest.stem, "its manifest cannot be read")
                 continue
@@ -165,18 +170,31 @@ class Store:
 def locked(stores: Iterable[Store]) -> Iterator[None]:
     """Keep other processes from the same stores; a process that dies gives its locks back."""
     with ExitStack() as stack:
-        for store in sorted(stores, key=lambda each: each.folder):  # one order for all: no two wait for each other
-            lock = FileLock(store.folder / "lock")
+        stores = sorted(stores, key=lambda each: each.folder)  # one order for all: no two wait for each other
+        for folder, same in groupby(stores, key=lambda each: each.folder):
+            lock = FileLock(folder / "lock")
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                print(f"waiting for another process that fills {store.folder}", file=sys.stderr, flush=True)
+                print(f"waiting for another process that fills {folder}", file=sys.stderr, flush=True)
                 lock.acquire()
             stack.callback(lock.release)
-            for left in store.folder.glob(".*.tmp"):  # by a process that was killed
-                left.unlink()
-            store.refresh()
+            _tidy(folder)
+            for store in same:
+                about = folder / "about.json"
+                if not about.is_file():  # for people who wonder what a folder holds
+                    shards.write_text(about, json.dumps(store.about, indent=1) + "\n")
+                store.refresh()
         yield
+
+
+def _tidy(folder: Path) -> None:
+    """Delete what killed processes left: files half written, and journals that nobody went on with."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
+    for journal in folder.glob(f"*{_JOURNAL}"):
+        if time.time() - journal.stat().st_mtime > _FORGOTTEN:
+            journal.unlink()
 
 
 def shard_name(keys: Sequence[str]) -> str:
@@ -192,7 +210,7 @@ class Journal:
     """
 
     def __init__(self, store: Store, keys: Sequence[str]) -> None:
-        self.store, self.file = store, store.folder / f"{shard_name(keys)}.journal"
+        self.store, self.file = store, store.folder / f"{shard_name(keys)}{_JOURNAL}"
         self.tokens = np.empty((len(keys), *store.shape), dtype=np.float16)
         self.done = self.saved = self._recover()
         self._next = time.monotonic() + SECONDS_BETWEEN_JOURNAL_ENTRIES
@@ -219,9 +237,10 @@ class Journal:
         self.tokens[self.done : self.done + len(tokens)] = tokens
         self.done += len(tokens)
         if time.monotonic() >= self._next and self.done < len(self.tokens):
-            self._save()
+            self.save()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Append the rows that are not in the file yet."""
         data = self.tokens[self.saved : self.done].tobytes()
         try:
             with self.file.open("ab") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,12 +42,10 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
 
     encoder = load(config, params.runtime, recipe.size)
     wanted = units(rows, params.cache.shard_rows)
-    own = Target(encoder, _stores(encoder, transforms), batch_size(params.runtime, encoder))
-    beside = []
-    if params.runtime.share_decode and any(
-        k not in own.stores[u.family].found for u in wanted.values() for k in u.keys
-    ):
-        beside = [Target(e, _stores(e, transforms), batch_size(params.runtime, e)) for e in _beside(item, params)]
+    own = _target(encoder, transforms, params.runtime)
+    lacks = any(key not in own.stores[unit.family].found for unit in wanted.values() for key in unit.keys)
+    others = _beside(item, encoder, params) if params.runtime.share_decode and lacks else []
+    beside = [_target(other, transforms, params.runtime) for other in others]
     targets = [own, *beside]
     source = Source(Path(params.prepare.root), recipe, params.prepare.max_pixels)
     with locked(store for target in targets for store in target.stores.values()):
@@ -66,25 +63,32 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
     return f"{item}: {n_pictures} pictures, {len(rows)} views: {'; '.join(words)}"
 
 
-def _stores(encoder: Encoder, transforms: dict[str, dict[str, Any]]) -> dict[str, Store]:
+def _target(encoder: Encoder, transforms: dict[str, dict[str, Any]], runtime: RuntimeConfig) -> Target:
     described, shape = encoder.describe(), (encoder.n_blocks, encoder.width)
-    return {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
+    stores = {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
+    return Target(encoder, stores, batch_size(runtime, encoder))
 
 
-def _beside(item: str, params: Params) -> Iterator[Encoder]:
+def _beside(item: str, own: Encoder, params: Params) -> list[Encoder]:
     """The other encoders that want the item's views: what is decoded now serves them too.
 
-    Their own items then find the tokens in the store. One that cannot be had is left to its item, which fails by name.
+    Their own items then find the tokens in the store. One that cannot be had is left to its item, which fails by name;
+    of those that are the same but for their name, one will do.
     """
     what = params.cache.items[item]
     same = [other.encoder for other in params.cache.items.values() if replace(other, encoder=what.encoder) == what]
+    found = [own]
     for name in dict.fromkeys(same):
         if name == what.encoder:
             continue
         try:
-            yield load(params.encoders[name], params.runtime, params.crops.size)
-        except (ValueError, OSError, ImportError) as error:
+            other = load(params.encoders[name], params.runtime, params.crops.size)
+        except Exception as error:  # whatever is wrong with another encoder, this one is asked for
             print(f"{item}: not by {name} as well: {error}", file=sys.stderr, flush=True)
+            continue
+        if all(other.describe() != one.describe() for one in found):
+            found.append(other)
+    return found[1:]
 
 
 def load(config: EncoderConfig, runtime: RuntimeConfig, size: int) -> Encoder:
