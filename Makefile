@@ -13,7 +13,7 @@ repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	rine sample
 	dvc add --quiet data  # into DVC's cache, where queued experiments find it
 	dvc repro --quiet
-	@test -f report/index.html || rine report --page-only
+	@test report/index.html -nt dvc.lock || rine report --page-only
 
 test: $(VENV)/.test  ## the tests
 	python -m pytest

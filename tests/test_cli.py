@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import rine
 from rine import progress
 from rine.cli import app
 
@@ -82,3 +83,8 @@ def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch):
         "cache: 4 of 8, 0.4 picture/s, 11 s left, waiting",
         "cache: 8 of 8, 0.3 picture/s, 0 s left, waiting",
     ]
+
+
+def test_version():
+    said = run("--version")
+    assert (said.exit_code, said.stdout) == (0, f"rine {rine.__version__}\n")

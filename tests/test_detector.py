@@ -6,6 +6,7 @@ import io
 import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,19 @@ def test_path_bytes_image_array_and_tensor_get_the_same_verdict(detector: Detect
     assert [v.logit for v in verdicts] == pytest.approx([verdicts[0].logit] * len(forms), rel=1e-5)
     assert [v.error for v in verdicts] == [None] * len(forms)
     assert verdicts[0].path == str(path)
+
+
+def test_what_makes_a_verdict_weak_is_said(detector: Detector, model: Path) -> None:
+    assert "random weights" in detector.cautions[0]
+    unsure = replace(detector, calibration=replace(detector.calibration, reason="7 real pictures"))
+    assert unsure.cautions[1] == "the thresholds between verdicts are weak: 7 real pictures"
+    assert len(replace(unsure, threshold=0.5).cautions) == 1
+    assert repr(detector) == f"Detector({detector.name!r}, encoder={detector.encoder.config.name!r}, device='cpu')"
+
+
+def test_what_is_no_picture_is_a_type_error_that_says_what_is(detector: Detector) -> None:
+    with pytest.raises(TypeError, match=r"a picture is a path.* got int"):
+        detector(3)  # type: ignore[arg-type]
 
 
 def test_the_logit_is_that_of_encoder_and_head(detector: Detector, pictures: list[Path]) -> None:

@@ -117,6 +117,11 @@ def test_it_starts_without_torch() -> None:
     assert not found.stdout.split()
 
 
+def test_a_class_that_no_training_picture_has_is_an_error_before_anything_is_encoded(tmp_path, study):
+    with pytest.raises(ValueError, match=r"settings.mine names \['hrose'\].*choose from \[.*'horse'"):
+        prepare(study, tmp_path, tmp_path / "metrics", {"one": ["horse"], "mine": ["hrose", "horse"]})
+
+
 def test_what_dvc_or_a_study_would_miss_is_said(tmp_path):
     from rine.stages.prepare import _lacking, _linked
 

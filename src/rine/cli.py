@@ -31,6 +31,24 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from rine import __version__
+
+        typer.echo(f"rine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
 STUDY = "The study, stage by stage (dvc.yaml calls these)"
 ParamsFile = Annotated[Path, typer.Option("--params", help="The study in force.")]
 Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large results.")]
@@ -107,7 +125,8 @@ def prepare(
     """
     from rine.stages.prepare import prepare as run
 
-    return run(read(params).prepare, artifacts, metrics)
+    study = read(params)
+    return run(study.prepare, artifacts, metrics, study.settings)
 
 
 # Stages of no items: name -> help. All three folders are where dvc.yaml looks for them.

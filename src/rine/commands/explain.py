@@ -60,4 +60,6 @@ def explain(
     typer.echo(
         f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {found.stability}"
     )
+    for caution in detector.cautions:
+        typer.echo(f"caution: {caution}", err=True)
     typer.echo(f"wrote {written[0]} and {written[1]}", err=True)

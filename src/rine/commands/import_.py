@@ -30,6 +30,8 @@ def import_(
     No code in the file is ever run. Example: rine import model_4class_trainable.pth --setting four_class
     """
     with plain_errors("import"):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: no such file")
         from rine.models.published import ENCODER, convert
         from rine.params import EncoderConfig
 

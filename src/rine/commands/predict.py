@@ -60,6 +60,8 @@ def predict(
         except BrokenPipeError:  # `rine predict ... | head`: the reader has what it wanted
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+    for caution in detector.cautions:
+        typer.echo(f"caution: {caution}", err=True)
     before = f", {len(done.paths)} were there already" if done else ""
     seconds = time.perf_counter() - start
     typer.echo(f"{tally}{before} (model {detector.name}, {seconds:.1f} s)", err=True)

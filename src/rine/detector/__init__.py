@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -56,7 +56,7 @@ class _Loaded:
     error: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Detector:
     """A trained model with its encoder; `Detector.load` makes one, calling it judges pictures.
 
@@ -69,8 +69,8 @@ class Detector:
     encoder: Encoder
     head: Head
     calibration: Calibration
-    meta: dict[str, Any] = field(repr=False)
-    mean_tokens: Tensor | None = field(default=None, repr=False)  # (L, D), of the training pictures
+    meta: dict[str, Any]
+    mean_tokens: Tensor | None = None  # (L, D), of the training pictures
     threshold: float | None = None  # a probability, in place of the calibrated verdict of three
     max_pixels: int = MAX_PIXELS
 
@@ -103,12 +103,27 @@ class Detector:
             stored.name, encoder, head, stored.calibration, stored.meta, stored.mean_tokens, threshold, max_pixels
         )
 
+    def __repr__(self) -> str:
+        return f"Detector({self.name!r}, encoder={self.encoder.config.name!r}, device={self.encoder.device!r})"
+
+    @property
+    def cautions(self) -> list[str]:
+        """What to know before one believes a verdict of this model."""
+        found = []
+        if self.encoder.config.pretrained == "random":
+            found.append("the encoder has random weights: verdicts show that everything works, and no more")
+        if self.calibration.reason and self.threshold is None:
+            found.append(f"the thresholds between verdicts are weak: {self.calibration.reason}")
+        return found
+
     def __call__(self, images: Picture | Iterable[Picture], crops: CropRule = "centre") -> list[Verdict]:
         """Judge pictures: paths, files' bytes, PIL images, uint8 or 0..1 float arrays (H, W[, 3]) or tensors (3, H, W).
 
         One verdict a picture, in their order. Files that cannot be read have verdicts with an `error`; what is no
         picture at all (a wrong type or shape) raises `TypeError` or `ValueError`.
         """
+        if not is_one(images) and not isinstance(images, Iterable):
+            pixels_of(cast(Picture, images), self.max_pixels)  # raises, and says what a picture may be
         several = [cast(Picture, images)] if is_one(images) else cast("Iterable[Picture]", images)
         return list(self.stream(several, crops))
 

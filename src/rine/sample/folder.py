@@ -46,7 +46,8 @@ def own_files(root: Path, expected: Iterable[str]) -> set[str]:
     if strange:
         raise SampleError(
             f"{root} holds {len(strange)} files or folders that are not of the sample, such as {min(strange)}; "
-            "the sample is written into an empty or missing folder only, and nothing was changed"
+            "the sample is written into an empty or missing folder only, and nothing was changed. "
+            "To run the study on these pictures: dvc repro"
         )
     if here and MARK not in here:
         raise SampleError(

@@ -157,7 +157,7 @@ def describe(detector: Detector, settings: ServeSettings) -> Model:
         encoder=detector.encoder.config.name,
         device=detector.encoder.device,
         crop=detector.encoder.image_size,
-        about=str(meta.get("about") or ""),
+        about=" ".join([str(meta.get("about") or ""), *(f"Caution: {words}." for words in detector.cautions)]).strip(),
         classes=list(meta["classes"]),
         training=dict(meta["training"]),
         calibration=asdict(detector.calibration),

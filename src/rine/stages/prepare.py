@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,22 @@ FEWEST = 10  # validation pictures of a class, below which thresholds mean littl
 LISTED = 100  # files left out that the metrics name; skipped.csv names all
 
 
-def prepare(config: PrepareConfig, artifacts: Path, metrics: Path, workers: int | None = None) -> str:
+def prepare(
+    config: PrepareConfig,
+    artifacts: Path,
+    metrics: Path,
+    settings: Mapping[str, Sequence[str]] | None = None,
+    workers: int | None = None,
+) -> str:
     """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json.
 
     Warnings of the doctor go to standard error. `workers`: processes that decode, by default one a core.
-    Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should.
+    Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should, and `ValueError` for
+    a class of `settings` that no training picture has: better now than after all are encoded.
     """
     out = artifacts / "index"
     made = index.build(config, index.store_folder(), workers)
+    _check_classes(settings or {}, made.tables["train"])
     diagnosis = examine(made, config.align)
     index.write(made, out)
     tables = {
@@ -44,6 +52,15 @@ def prepare(config: PrepareConfig, artifacts: Path, metrics: Path, workers: int 
     for words in [*_linked(Path(config.root)), *_lacking(made)]:
         print(f"warning: {words}", file=sys.stderr)
     return _line(made)
+
+
+def _check_classes(settings: Mapping[str, Sequence[str]], train: pd.DataFrame) -> None:
+    there = sorted(train["category"].unique())
+    for name, classes in settings.items():
+        if there and (unknown := sorted(set(classes) - set(there))):
+            raise ValueError(
+                f"settings.{name} names {unknown}, of which there is no training picture; choose from {there}"
+            )
 
 
 def _linked(root: Path) -> Iterator[str]:
