@@ -40,6 +40,10 @@ def places(folder: Path) -> Places:
     )  # fmt: skip
 
 
+def encoders(pretrained: str) -> dict:
+    return {name: replace(encoder, pretrained=pretrained) for name, encoder in SMALL.encoders.items()}
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a whole study and its report."""
@@ -122,10 +126,13 @@ def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole:
     words = "say nothing about the method"
     assert (whole / "report" / "index.html").read_text().count(words) >= 2
     assert words in (whole / "report" / "report.md").read_text()
-    other = replace(SMALL, profile="paper")
-    report(other, replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other"))
+    other = replace(SMALL, profile="paper", encoders=encoders("openai"))
+    there = replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other")
+    report(other, there)
     assert "notice" not in re.sub(r"<style>.*?</style>", "", (whole / "other" / "index.html").read_text(), flags=re.S)
     assert (whole / "other" / "grid.png").read_bytes() != (whole / "plots" / "grid.png").read_bytes()
+    report(replace(SMALL, profile="own", encoders=encoders("random")), there, page_only=True)
+    assert "has random weights in this study" in (whole / "other" / "index.html").read_text()
 
 
 def test_the_same_scores_give_the_same_files(whole: Path, tmp_path: Path):

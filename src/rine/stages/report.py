@@ -43,14 +43,14 @@ def report(params: Params, places: Places, latex: bool = False, page_only: bool 
     """
     study = gather(params, places.artifacts, places.published, places.timings)
     sample = params.profile == SAMPLE
-    notice = f"Sample study. {params.about.strip()}" if sample else ""
+    notice, stamp = _caution(params)
     lead = [
         *([] if sample else [params.about.strip()]),
         f"Encoder: {study.encoder}. {_interval_words(params)} {PUBLISHED}",
     ]
     sections = sections_of(study)
     images = _drawn(sections, places.plots) if page_only else {}
-    images = images or render(sections, "Sample study: says nothing about the method" if sample else "")
+    images = images or render(sections, stamp)
     if not page_only:
         write_plots(sections, images, places.plots)
         write_metrics(study, places.metrics)
@@ -59,6 +59,17 @@ def report(params: Params, places: Places, latex: bool = False, page_only: bool 
     if latex:
         write_latex(sections, places.page)
     return _line(study, sections, images, places.page)
+
+
+def _caution(params: Params) -> tuple[str, str]:
+    """Why a study's figures say nothing about the method, for the page and for each figure; empty where they may."""
+    encoder = params.encoders[params.encoder]
+    if params.profile == SAMPLE:
+        return f"Sample study. {params.about.strip()}", "Sample study: says nothing about the method"
+    if encoder.pretrained == "random":
+        words = f"{encoder.name} has random weights in this study: its figures say nothing about the method."
+        return words, "Random weights: says nothing about the method"
+    return "", ""
 
 
 def report_scores(scores: Path, places: Places, latex: bool = False) -> str:
