@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from rine import encoder
@@ -30,10 +30,7 @@ def random(name: str, model: str) -> EncoderConfig:
 def hooked(config: EncoderConfig, ours: Encoder) -> Callable[[Tensor], Tensor]:
     """The reference's way: open_clip's own forward pass with a hook on every `ln_2`; uint8 pictures to tokens."""
     module, _ = build(config)
-    module.eval()
-    found: list[Tensor] = []
-    for block in module.transformer.resblocks:
-        block.ln_2.register_forward_hook(lambda module, inputs, output: found.append(output))
+    found = caught(module)
 
     @torch.no_grad()
     def encode(pictures: Tensor) -> Tensor:
@@ -42,6 +39,14 @@ def hooked(config: EncoderConfig, ours: Encoder) -> Callable[[Tensor], Tensor]:
         return torch.stack(found)[:, :, 0].transpose(0, 1)  # (B, L, D)
 
     return encode
+
+
+def caught(module: nn.Module) -> list[Tensor]:
+    """Hook every `ln_2` of open_clip's tower, in evaluation mode; the list to which each pass adds their outputs."""
+    found: list[Tensor] = []
+    for block in module.eval().transformer.resblocks:
+        block.ln_2.register_forward_hook(lambda module, inputs, output: found.append(output))
+    return found
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:

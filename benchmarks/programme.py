@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop
 
 from benchmarks.added import one_encoder, store_at
+from benchmarks.encoder import caught
 from benchmarks.made import index
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from benchmarks.views import Chain
@@ -125,14 +124,7 @@ class Work:
     def theirs(self) -> np.ndarray:
         """One run after the other, decoding and encoding whatever it sees; the encoder is built once for all."""
         module, _ = build(self.study.encoders[self.study.encoder])
-        return np.stack([self._run(run, copy.deepcopy(module).eval()) for run in self.runs])
-
-    def _run(self, run: Run, module: Any) -> np.ndarray:
-        study, config = self.study, self.study.training
-        torch.manual_seed(run.seed)
-        found: list[Tensor] = []
-        for block in module.transformer.resblocks:
-            block.ln_2.register_forward_hook(lambda module, inputs, output: found.append(output))
+        found = caught(module)
 
         @torch.no_grad()
         def tokens(pictures: Tensor) -> Tensor:
@@ -141,7 +133,12 @@ class Work:
             # all tokens of all blocks, then the CLS token of each
             return torch.stack(found, dim=2)[:, 0]  # (B, T, L, D) to (B, L, D)
 
-        width, blocks = module.positional_embedding.shape[1], len(module.transformer.resblocks)
+        shape = len(module.transformer.resblocks), module.positional_embedding.shape[1]
+        return np.stack([self._run(run, tokens, *shape) for run in self.runs])
+
+    def _run(self, run: Run, tokens: Callable[[Tensor], Tensor], blocks: int, width: int) -> np.ndarray:
+        study, config = self.study, self.study.training
+        torch.manual_seed(run.seed)
         head = seeded_head(HeadConfig(run.q, run.proj_dim, blocks, width, dropout=config.dropout), run.seed).train()
         adam = torch.optim.Adam(head.parameters(), lr=study.lr)
         loader = partial(DataLoader, batch_size=config.batch_size, num_workers=self.workers)

@@ -95,6 +95,13 @@ def test_masks_take_the_place_of_dropout(pool: str) -> None:
     assert [tuple(factor.shape) for factor in factors] == shapes
 
 
+def test_without_a_mask_a_layer_is_as_in_evaluation() -> None:
+    config = HeadConfig(q=2, proj_dim=4, n_blocks=3, width=5)
+    head, tokens = seeded_head(config, seed=0).eval(), torch.randn(2, 3, 5)
+    without = head(tokens, [None] * len(mask_shapes(config, 2)))
+    assert all(map(torch.equal, without, head(tokens)))
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_importance_sums_to_one_over_blocks(pool: str) -> None:
     weights = seeded_head(HeadConfig(1, 6, n_blocks=4, width=3, pool=pool), seed=3).importance()

@@ -246,7 +246,7 @@ Auto = Literal["auto"]
 
 @dataclass(frozen=True, config=_STRICT)
 class RuntimeConfig:
-    """How fast, never what: DVC does not track these."""
+    """How fast, not what: DVC does not track these. Device and precision move the last digits of tokens."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] | Annotated[str, Field(pattern=r"^cuda:\d+$")]
     workers: Auto | Annotated[Integer, Field(ge=0)]

@@ -122,9 +122,8 @@ class Detector:
         One verdict a picture, in their order. Files that cannot be read have verdicts with an `error`; what is no
         picture at all (a wrong type or shape) raises `TypeError` or `ValueError`.
         """
-        if not is_one(images) and not isinstance(images, Iterable):
-            pixels_of(cast(Picture, images), self.max_pixels)  # raises, and says what a picture may be
-        several = [cast(Picture, images)] if is_one(images) else cast("Iterable[Picture]", images)
+        one = is_one(images) or not isinstance(images, Iterable)  # what is neither raises as a picture would
+        several = [cast(Picture, images)] if one else cast("Iterable[Picture]", images)
         return list(self.stream(several, crops))
 
     def stream(

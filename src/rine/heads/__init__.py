@@ -133,6 +133,8 @@ def _through(layers: nn.Sequential, x: Tensor, masks: Iterator[Tensor | None] | 
             rectify = True  # together with the dropout that follows it
         elif (mask := next(masks)) is not None:
             x = _MaskedReLU.apply(x, mask, layer.p) if rectify else x * mask
+        elif rectify:
+            x = torch.relu(x)
     return x
 
 
