@@ -15,13 +15,14 @@ from typing import Annotated, Any
 
 import typer
 
+from rine import arithmetic
 from rine.commands.explain import explain
 from rine.commands.export import export
 from rine.commands.import_ import import_
 from rine.commands.options import PANEL
 from rine.commands.predict import predict
 from rine.commands.serve import serve
-from rine.params import ParamsError, read
+from rine.params import Params, ParamsError, read
 
 app = typer.Typer(
     help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each is a command.",
@@ -106,6 +107,13 @@ def stage(command: Callable[..., str]) -> Callable[..., None]:
 _ITEMS = ("encoder", "setting", "variant", "model", "item")
 
 
+def _read(params: Path) -> Params:
+    """The study in force, and its arithmetic from here on: nothing before this may import NumPy."""
+    study = read(params)
+    arithmetic.use(study.runtime.arithmetic)
+    return study
+
+
 def known(name: str, choices: Any, what: str) -> str:
     """Return `name` where it is one of `choices`; else an error that lists them."""
     if name not in choices:
@@ -123,9 +131,9 @@ def prepare(
 
     Example: rine prepare
     """
+    study = _read(params)
     from rine.stages.prepare import prepare as run
 
-    study = read(params)
     return run(study.prepare, artifacts, metrics, study.settings)
 
 
@@ -145,8 +153,9 @@ def _whole(name: str, words: str) -> None:
         artifacts: Artifacts = Path("artifacts"),
         metrics: Metrics = Path("metrics"),
     ) -> str:
+        study = _read(params)
         run = getattr(import_module(f"rine.stages.{name}"), name)
-        return run(read(params), artifacts, metrics)
+        return run(study, artifacts, metrics)
 
     command.__name__, command.__doc__ = name, f"{words}\n\nExample: rine {name}"
     stage(command)
@@ -168,9 +177,9 @@ def cache(
 
     What the feature store holds already is not encoded again. Example: rine cache tiny_16-train
     """
+    study = _read(params)
     from rine.stages.cache import cache as run
 
-    study = read(params)
     known(item, study.cache.items, "feature set under cache.items")
     return run(item, study, artifacts)
 
@@ -187,7 +196,7 @@ def grid(
 
     Example: rine grid tiny_16 one_class
     """
-    study = read(params)
+    study = _read(params)
     known(encoder, study.encoders, "encoder")
     known(setting, study.settings, "setting")
     from rine.stages.grid import grid as run
@@ -206,11 +215,12 @@ def ablate(
 
     Example: rine ablate intermediate
     """
+    study = _read(params)
     from rine.stages.ablate import WITHOUT
     from rine.stages.ablate import ablate as run
 
     known(variant, WITHOUT, "ablation")
-    return run(variant, read(params), artifacts, metrics)
+    return run(variant, study, artifacts, metrics)
 
 
 @stage
@@ -224,7 +234,7 @@ def best(
 
     Example: rine best four_class
     """
-    study = read(params)
+    study = _read(params)
     known(model, study.best.models, "model under best.models")
     from rine.stages.best import best as run
 
@@ -254,11 +264,11 @@ def select(
         # the table has twelve columns: in a narrow window or a file it would be cut to nothing
         Console(width=max(console.width, 130)).print(select_published(scores))
         return f"rules compared on {scores}"
+    study = _read(params)
     import pandas as pd
 
     from rine.stages.select import select as run
 
-    study = read(params)
     folders = {(e, s): artifacts / "grid" / f"{e}-{s}" for e in study.encoders for s in study.settings}
     folders[study.encoder, "ldm"] = artifacts / "ldm"
     test_sets = pd.read_csv(artifacts / "index" / "test_sets.csv")
@@ -316,13 +326,15 @@ def report(
 
     Example: rine report --scores pipeline/published/scores.csv --out /tmp/published
     """
+    study = None if scores is not None else _read(params)
     from rine.stages.report import Places, report_scores
     from rine.stages.report import report as run
 
     places = Places(artifacts=artifacts, metrics=metrics, page=out)
-    if scores is not None:
+    if study is None:
+        assert scores is not None
         return report_scores(scores, places, latex)
-    return run(read(params), places, latex, page_only)
+    return run(study, places, latex, page_only)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
+from rine import arithmetic
+
 
 def choose(name: str) -> str:
-    """Return the device for `runtime.device`: `auto` is CUDA where there is one, else Apple's MPS, else the CPU."""
+    """Return the device for `runtime.device`: `auto` is CUDA where there is one, else Apple's MPS, else the CPU.
+
+    With portable arithmetic it is the CPU, the only device that keeps its promise.
+    """
     import torch
 
     if name != "auto":
@@ -15,6 +20,8 @@ def choose(name: str) -> str:
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device {name!r} cannot be used here ({error}); choose cpu or auto") from error
         return name
+    if arithmetic.mode() == "portable":
+        return "cpu"
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -25,3 +32,15 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads() -> int:
+    """Threads for work that is cut into independent parts, one thread each.
+
+    PyTorch's own number is for sharing a single product; with portable arithmetic that is one, whatever the machine.
+    """
+    if arithmetic.mode() == "portable":
+        return usable_cores()
+    import torch
+
+    return torch.get_num_threads()

@@ -246,13 +246,23 @@ Auto = Literal["auto"]
 
 @dataclass(frozen=True, config=_STRICT)
 class RuntimeConfig:
-    """How fast, not what: DVC does not track these. Device and precision move the last digits of tokens."""
+    """How and how fast, not what. Arithmetic, which DVC tracks, device and precision move the last digits of tokens."""
 
+    arithmetic: Literal["portable", "fast"]  # rine.arithmetic
     device: Literal["auto", "cpu", "cuda", "mps"] | Annotated[str, Field(pattern=r"^cuda:\d+$")]
     workers: Auto | Annotated[Integer, Field(ge=0)]
     batch_size: Auto | Count
     precision: Literal["auto", "fp32", "fp16"]
     share_decode: bool
+
+    @model_validator(mode="after")
+    def _same_bits(self) -> RuntimeConfig:
+        if self.arithmetic == "portable" and (self.device not in {"auto", "cpu"} or self.precision == "fp16"):
+            raise ValueError(
+                f"arithmetic = 'portable' promises the same bits for device cpu (or auto) and precision fp32 (or auto) "
+                f"alone; with device {self.device!r} and precision {self.precision!r}, say arithmetic: fast"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -15,14 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rine import arithmetic
 from rine import device as devices
 from rine.encoder import weights
 from rine.encoder.building import Tower, build
 from rine.encoder.vit import Blocks, Hooked, is_plain, used
 from rine.params import EncoderConfig
 
-# Raised whenever the arithmetic changes, so that no store mixes tokens of two kinds
-ARITHMETIC = 1
+# Raised whenever the forward pass changes, so that no store mixes tokens of two kinds
+REVISION = 2
 # Rows of a matrix product that keep a device busy: fewer are slower, more take memory and latency for nothing
 _ROWS = {"cpu": 1024, "cuda": 16384, "mps": 2048}
 
@@ -90,7 +91,8 @@ class Encoder(nn.Module):
             "image_size": self.image_size,
             "precision": self.precision,
             "device": self.device.split(":")[0],
-            "arithmetic": ARITHMETIC,
+            "arithmetic": arithmetic.mode(),
+            "revision": REVISION,
         }
 
     @torch.no_grad()

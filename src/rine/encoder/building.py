@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from rine.encoder import weights
+from rine.encoder.random_weights import draw
 from rine.encoder.vit import block_list, used
 from rine.params import EncoderConfig, TowerConfig
 
@@ -36,10 +37,9 @@ def build(config: EncoderConfig) -> tuple[nn.Module, Tower]:
     """open_clip's image tower with its weights in float32, and what it is. The text tower is never built."""
     tower = _tower(config)
     if config.pretrained == "random":
-        # a generator of its own: what else the process draws changes nothing, and is not changed
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):  # what else the process draws is not changed
             module = construct(tower)
+        draw(module, config.seed)
         return module, tower
     file = weights.locate(tower.model, config.pretrained)
     state, openai = weights.read(file)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rine.device import usable_cores
+from rine.device import threads, usable_cores
 from rine.features.decoding import Job, Source, Workers, decoded
 from rine.features.store import Journal, Store, row_key
 from rine.progress import Bar, progress
@@ -212,10 +212,11 @@ def encoding(targets: Sequence[Target]) -> Iterator[ThreadPoolExecutor | None]:
         return
     import torch
 
+    at_once = threads()
     n = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(n, thread_name_prefix="encode") as pool:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="encode") as pool:
             yield pool
     finally:
         torch.set_num_threads(n)

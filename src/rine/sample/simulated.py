@@ -6,10 +6,10 @@ artifacts in GAN fake images"). Here a picture is taken apart into a small one a
 together again by up-samplings whose taps and gains differ a little from phase to phase, as learned ones do. Networks
 of one style share part of these differences, so that a detector of one has something to find in another.
 
-Colours are a second trace, one that survives blur and JPEG: generators seldom reach black, white or full saturation,
-and weigh the colours otherwise than a camera (McCloskey and Albright, 2018, "Detecting GAN-generated imagery using
-color cues"). Here all of them tend to magenta, each network a little differently. Without it, the heads of the sample
-study, with a random encoder and a few hundred steps, learn nothing that its figures could show.
+They also lack some of the finest detail. Both traces lie at high frequencies, so that blur and JPEG take them away.
+Colours are a weak third trace, which survives those: generators seldom reach black, white or full saturation, and weigh
+the colours otherwise than a camera (McCloskey and Albright, 2018, "Detecting GAN-generated imagery using color cues").
+Here all of them tend to magenta, each network a little differently.
 
 The strengths are chosen, not measured: nothing here says how hard the real generators are.
 """
@@ -45,11 +45,11 @@ class Generator:
     taps: Taps
     doublings: int
     trace: float
-    detail: float = 0.8
+    detail: float = 0.88
     levels: int = 0
-    mix: float = 0.15
-    tone: float = 0.9
-    cast: float = 0.025
+    mix: float = 0.03
+    tone: float = 0.98
+    cast: float = 0.003
     grain: float = 0.001
     region: bool = False
 
@@ -60,45 +60,45 @@ def _gan(taps: Taps, doublings: int, trace: float, **more) -> Generator:
 
 def _latent(trace: float, **more) -> Generator:
     """Diffusion in a latent space: a decoder of three doublings by nearest neighbour and convolution."""
-    return Generator("latent", NEAREST, 3, trace, **{"tone": 0.95, "cast": 0.016} | more)
+    return Generator("latent", NEAREST, 3, trace, **{"tone": 0.99, "cast": 0.0019} | more)
 
 
 def _pixel(trace: float, **more) -> Generator:
     """Diffusion of pixels with a super-resolution step of two doublings."""
-    return Generator("pixel", BILINEAR, 2, trace, **{"tone": 0.96, "cast": 0.014} | more)
+    return Generator("pixel", BILINEAR, 2, trace, **{"tone": 0.992, "cast": 0.0017} | more)
 
 
 GENERATORS: dict[str, Generator] = {
-    "progan": _gan(NEAREST, 3, 0.05),
-    "stylegan": _gan(BILINEAR, 3, 0.05, cast=0.016),
-    "stylegan2": _gan(BILINEAR, 3, 0.04, cast=0.013),
-    "biggan": _gan(NEAREST, 3, 0.045, detail=0.7, cast=0.015),
-    "cyclegan": _gan(TRANSPOSED, 2, 0.06, cast=0.014),
-    "stargan": _gan(TRANSPOSED, 2, 0.07, levels=64, cast=0.03),
-    "gaugan": _gan(NEAREST, 3, 0.06, detail=0.7, cast=0.022),
-    "deepfake": _gan(SHUFFLE, 2, 0.05, cast=0.018, region=True),
-    "seeingdark": Generator("low_level", SHUFFLE, 1, 0.04, detail=0.9, tone=0.97, mix=0.05, cast=0.008),
-    "san": Generator("low_level", SHUFFLE, 1, 0.03, detail=0.85, tone=0.97, mix=0.05, cast=0.006),
-    "crn": Generator("perceptual", BILINEAR, 3, 0.06, detail=0.6, levels=96, cast=0.018),
-    "imle": Generator("perceptual", BILINEAR, 3, 0.05, detail=0.65, cast=0.014),
-    "diffusion_datasets/guided": _pixel(0.03, cast=0.008),
-    "diffusion_datasets/ldm_200": _latent(0.04, cast=0.013),
-    "diffusion_datasets/ldm_200_cfg": _latent(0.035, cast=0.011),
-    "diffusion_datasets/ldm_100": _latent(0.045, cast=0.015),
-    "diffusion_datasets/glide_100_27": _pixel(0.04),
-    "diffusion_datasets/glide_50_27": _pixel(0.045, cast=0.015),
-    "diffusion_datasets/glide_100_10": _pixel(0.035, cast=0.012),
-    "diffusion_datasets/dalle": Generator("latent", TRANSPOSED, 3, 0.05, detail=0.6, cast=0.015),
-    "latent_diffusion": _latent(0.05, cast=0.025),  # of the training set of that name
-    "dalle2": _pixel(0.035, cast=0.012),
-    "dalle3": _latent(0.035, detail=0.75, cast=0.014),
-    "stable-diffusion-1-3": _latent(0.045, cast=0.022),
-    "stable-diffusion-1-4": _latent(0.045, cast=0.022),
-    "stable-diffusion-2": _latent(0.04, cast=0.018),
-    "stable-diffusion-xl": _latent(0.035, cast=0.016),
-    "glide": _pixel(0.04, cast=0.013),
-    "firefly": _latent(0.03, cast=0.01),
-    "midjourney-v5": _latent(0.03, detail=0.9, cast=0.012),
+    "progan": _gan(NEAREST, 3, 0.035),
+    "stylegan": _gan(BILINEAR, 3, 0.035, cast=0.0019),
+    "stylegan2": _gan(BILINEAR, 3, 0.028, cast=0.0016),
+    "biggan": _gan(NEAREST, 3, 0.0315, detail=0.82, cast=0.0018),
+    "cyclegan": _gan(TRANSPOSED, 2, 0.042, cast=0.0017),
+    "stargan": _gan(TRANSPOSED, 2, 0.049, levels=64, cast=0.0036),
+    "gaugan": _gan(NEAREST, 3, 0.042, detail=0.82, cast=0.0026),
+    "deepfake": _gan(SHUFFLE, 2, 0.035, cast=0.0022, region=True),
+    "seeingdark": Generator("low_level", SHUFFLE, 1, 0.028, detail=0.94, tone=0.994, mix=0.01, cast=0.0010),
+    "san": Generator("low_level", SHUFFLE, 1, 0.021, detail=0.91, tone=0.994, mix=0.01, cast=0.0007),
+    "crn": Generator("perceptual", BILINEAR, 3, 0.042, detail=0.76, levels=96, cast=0.0022),
+    "imle": Generator("perceptual", BILINEAR, 3, 0.035, detail=0.79, cast=0.0017),
+    "diffusion_datasets/guided": _pixel(0.021, cast=0.0010),
+    "diffusion_datasets/ldm_200": _latent(0.028, cast=0.0016),
+    "diffusion_datasets/ldm_200_cfg": _latent(0.0245, cast=0.0013),
+    "diffusion_datasets/ldm_100": _latent(0.0315, cast=0.0018),
+    "diffusion_datasets/glide_100_27": _pixel(0.028),
+    "diffusion_datasets/glide_50_27": _pixel(0.0315, cast=0.0018),
+    "diffusion_datasets/glide_100_10": _pixel(0.0245, cast=0.0014),
+    "diffusion_datasets/dalle": Generator("latent", TRANSPOSED, 3, 0.035, detail=0.76, cast=0.0018),
+    "latent_diffusion": _latent(0.035, cast=0.0030),  # of the training set of that name
+    "dalle2": _pixel(0.0245, cast=0.0014),
+    "dalle3": _latent(0.0245, detail=0.85, cast=0.0017),
+    "stable-diffusion-1-3": _latent(0.0315, cast=0.0026),
+    "stable-diffusion-1-4": _latent(0.0315, cast=0.0026),
+    "stable-diffusion-2": _latent(0.028, cast=0.0022),
+    "stable-diffusion-xl": _latent(0.0245, cast=0.0019),
+    "glide": _pixel(0.028, cast=0.0016),
+    "firefly": _latent(0.021, cast=0.0012),
+    "midjourney-v5": _latent(0.021, detail=0.94, cast=0.0014),
 }
 # The same network, trained longer or sampled otherwise: it has the same learned kernels and tint
 NETWORKS = {
