@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # DVC runs each stage as `rine ...`: let it find ours without an activated environment
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint requirements.lock
+# quiet twice: errors pass, warnings of a mirror that lacks a page, say, do not
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --quiet --constraint requirements.lock
 
 .PHONY: repro test lint format bench report clean
 .DELETE_ON_ERROR:
@@ -13,6 +14,7 @@ repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	rine sample
 	dvc add --quiet data  # into DVC's cache, where queued experiments find it
 	dvc repro --quiet
+	@rine verify
 	@test report/index.html -nt dvc.lock || rine report --page-only
 
 test: $(VENV)/.test  ## the tests

@@ -22,6 +22,7 @@ from rine.commands.import_ import import_
 from rine.commands.options import PANEL
 from rine.commands.predict import predict
 from rine.commands.serve import serve
+from rine.commands.verify import verify
 from rine.params import Params, ParamsError, read
 
 app = typer.Typer(
@@ -347,6 +348,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(_name, rich_help_panel=PANEL)(_command)
 
+
+app.command("verify", rich_help_panel=STUDY)(verify)
 
 # the order of the graph, not of this file
 _ORDER = ["sample", "prepare", "cache", "grid", "ldm", "select", "epochs", "dataset_size", "ablate", "best"]
