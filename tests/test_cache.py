@@ -24,12 +24,12 @@ from rine.dataset.table import COLUMNS
 from rine.dataset.table import read as read_table
 from rine.features import Features
 from rine.heads import HeadConfig, seeded_head
+from rine.heads.scoring import logits
 from rine.models import checkpoint
 from rine.params import Params
 from rine.pixels.pictures import open_rgb
 from rine.pixels.transforms import augment, centre_crop, rng_for
 from rine.stages.cache import cache
-from rine.training import logits
 
 STUDY = Path(__file__).parent.parent / "params.yaml"
 TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}

@@ -17,12 +17,12 @@ import pytest
 import yaml
 
 from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
+from rine.evaluation.intervals import interval
 from rine.report.degradation import degradation
 from rine.report.labels import label, labels_of
 from rine.report.study import from_scores, gather
 from rine.report.write import sections_of
 from rine.scores import ImageScores
-from rine.scores.intervals import interval
 from rine.scores.table import ScoresError, read_scores
 from rine.stages.report import Places, report, report_scores
 
@@ -200,8 +200,8 @@ def test_models_are_averaged_over_their_own_study_alone(whole: Path):
 
 def test_intervals_stand_in_the_tables(whole: Path):
     """The interval of a mean is that of the bootstrap over the test sets of the setting's study."""
+    from rine.evaluation.intervals import bootstrap
     from rine.scores import test_sets_of
-    from rine.scores.intervals import bootstrap
 
     scores = ImageScores.read(whole / "artifacts" / "validate")
     mine = scores.take((scores.runs["classes"] == "horse").to_numpy())

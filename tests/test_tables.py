@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rine.scores.selection import RULES, grid_of, rules_table
+from rine.evaluation.selection import RULES, grid_of, rules_table
+from rine.generators import FAMILY
 from rine.scores.table import read_scores
 from rine.tables import headline
 from rine.tables.estimates import NONE, chosen
@@ -163,7 +164,7 @@ def test_a_shortcut_is_marked_at_its_generator_and_nowhere_else():
 def test_headline_shows_the_nested_estimates_the_papers_figure_and_the_gap():
     scores = published()
     mine = scores[(scores["backbone"] == "ViT-L/14") & (scores["setting"] == "4-class")]
-    rules = rules_table(grid_of(mine)).assign(setting="4-class")
+    rules = rules_table(grid_of(mine, FAMILY)).assign(setting="4-class")
     table = headline.headline_table(rules, rules.iloc[:0], NONE)
     # a large gap across families and almost none with one generator left out
     assert [cell.text for cell in table.rows[0].cells][:5] == ["4-class", "91.5", "87.8", "91.5", "+3.6"]
@@ -175,7 +176,7 @@ def test_every_rule_is_explained():
 
 def test_a_rule_without_a_figure_says_why():
     scores = published()
-    ldm = rules_table(grid_of(scores[scores["setting"] == "LDM"])).assign(setting="LDM")
+    ldm = rules_table(grid_of(scores[scores["setting"] == "LDM"], FAMILY)).assign(setting="LDM")
     table = headline.rules_table("rules", "Rules", ldm)
     assert "family out" not in [row.cells[0].text for row in table.rows]
     assert any(note.startswith("No family out for LDM: none of the 9 generators are GANs") for note in table.notes)

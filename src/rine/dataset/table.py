@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = ("path", "label", "source", "category", "split", "width", "height", "format", "mode", "digest")
+# what makes a picture one picture: a file may be a real picture of several sources
+PICTURE = ("source", "label", "path")
 
 
 def read(file: Path) -> pd.DataFrame:

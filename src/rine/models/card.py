@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_RULES = {
+# what each rule that names a model (`rine.evaluation.selection.RULES`) makes of the scores: for those who use the model
+RULES = {
     "paper": "highest mean accuracy + AP over the test sets, so its test scores are optimistic",
     "leave_one_generator_out": "scores on all generators but the one that is scored",
     "family_out": "scores on the other family of generators",
     "validation": "lowest cross-entropy on the validation pictures",
-    "mean": "none: the expectation over all configurations",
-    "ensemble": "none: all configurations together",
 }
 _LIMITS = (
     "A logit above 0 is the paper's decision; on pictures unlike those it was trained on, that means little. "
     "Use the calibrated verdict.",
     "Generators that it has not seen, pictures that were edited in part, screenshots, strong compression and "
     "re-sizing can turn a verdict round in either direction.",
-    "It judges crops of 224 pixels at native resolution by default; what lies outside of them is not seen.",
+    "It judges crops of {crop} pixels at native resolution by default; what lies outside of them is not seen.",
     "A verdict is evidence, not proof. Do not let it decide alone about people.",
 )
 
@@ -39,7 +38,8 @@ def model_card(meta: Mapping[str, Any]) -> str:
         "## Thresholds",
         _thresholds(meta.get("calibration")),
     ]
-    parts += ["## Limits", "\n".join(f"- {limit}" for limit in _LIMITS)]
+    limits = "\n".join(f"- {limit}" for limit in _LIMITS)
+    parts += ["## Limits", limits.format(crop=meta["transform"]["crop"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,7 +79,7 @@ def _choice(choice: Mapping[str, Any]) -> str:
     if not choice:
         return "Not stated."
     rule = choice.get("rule")
-    lines = [f"Rule `{rule}`: {_RULES.get(str(rule), 'see the study')}."]
+    lines = [f"Rule `{rule}`: {RULES.get(str(rule), 'see the study')}."]
     scores = [f"{title} {choice[key]:.3f}" for key, title in (("acc", "accuracy"), ("ap", "AP")) if choice.get(key)]
     if scores:
         lines.append(f"Mean over the test sets it was chosen by: {', '.join(scores)}.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from rine.evaluation.intervals import Draws, bootstrap
 from rine.params import ReportConfig
 from rine.report.labels import LDM
 from rine.report.study import Study
 from rine.scores import ImageScores, test_sets_of
-from rine.scores.intervals import Draws, bootstrap
 from rine.tables.estimates import NONE, Intervals, Key
 
 CONFIGURATION = {"xi": "xi", "q": "q", "proj_dim": "d", "epochs": "epochs"}  # column of the rules -> of the runs

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from rine.evaluation.selection import grid_of, rules_table
+from rine.generators import FAMILY
 from rine.params import Params, TowerConfig
 from rine.report.labels import label_settings
 from rine.scores import ImageScores
 from rine.scores.calibration import Calibration
 from rine.scores.publish import stack
-from rine.scores.selection import grid_of, rules_table
 from rine.scores.table import COLUMNS, STUDIES, read_scores
 from rine.tables.head_size import vit_size
 
@@ -47,7 +48,9 @@ def together(paths: Iterable[Path]) -> pd.DataFrame:
 def rules_of(scores: pd.DataFrame, encoder: str) -> pd.DataFrame:
     """Every selection rule on every setting of a scores table, among the runs of one encoder."""
     runs = scores[scores["study"].isin(["grid", "ldm"]) & (scores["backbone"] == encoder)]
-    tables = [rules_table(grid_of(mine)).assign(setting=name) for name, mine in runs.groupby("setting", sort=False)]
+    tables = [
+        rules_table(grid_of(mine, FAMILY)).assign(setting=name) for name, mine in runs.groupby("setting", sort=False)
+    ]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=RULE_COLUMNS)
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from rine.evaluation.metrics import METRICS as ALL_METRICS
+from rine.evaluation.metrics import metrics_table
 from rine.generators import FAMILY_TITLE, title
 from rine.plots import curves, grid, studies
 from rine.report.labels import LDM
@@ -15,8 +17,6 @@ from rine.report.reading import RULE_COLUMNS
 from rine.report.section import METRIC_NAMES, Figure, Section, long
 from rine.report.study import Study
 from rine.scores import ImageScores, test_sets_of
-from rine.scores.metrics import METRICS as ALL_METRICS
-from rine.scores.metrics import metrics_table
 from rine.tables.estimates import METRICS, Intervals, bounds, by_generator
 from rine.tables.generators import METRIC_TITLE, generator_table
 from rine.tables.headline import (

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from rine.evaluation.intervals import Draws, Interval, bootstrap, difference, interval
+from rine.evaluation.selection import choose, grid_of
 from rine.params import ReportConfig
 from rine.scores import ImageScores, test_sets_of
-from rine.scores.intervals import Draws, Interval, bootstrap, difference, interval
-from rine.scores.selection import choose, grid_of
 
 METRICS = ("acc", "ap")
 CONFIGURATION = ["xi", "q", "d", "epochs"]
@@ -94,7 +94,7 @@ def paper_choice(scores: pd.DataFrame) -> pd.DataFrame:
     """The rows of the configuration that the paper's rule chooses, from the grid of one setting and encoder."""
     if scores.empty:
         return scores
-    [best] = choose(grid_of(scores), "paper")
+    [best] = choose(grid_of(scores, {}), "paper")
     best["d"] = best.pop("proj_dim")
     return scores[(scores[list(best)] == pd.Series(best)).all(axis=1)]
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rine.generators import FAMILY
 from rine.scores import ImageScores, test_sets_of
-from rine.scores.metrics import accuracy_of_runs, average_precision_of_runs
+from rine.scores.of_runs import accuracy_of_runs, average_precision_of_runs
 from rine.scores.table import ScoresError
 
 CONFIGURATION = ("xi", "q", "d", "epochs")
@@ -40,13 +39,13 @@ class Grid:
 
 def grid_of(
     scores: pd.DataFrame,
-    families: Mapping[str, str] | None = None,
+    families: Mapping[str, str],
     images: ImageScores | None = None,
     test_sets: pd.DataFrame | None = None,
 ) -> Grid:
     """Lay out the scores of one study, encoder and setting; `images` and `test_sets` add the ensemble.
 
-    `families`: generator -> family, for generators that are not the paper's. Raises `ScoresError` where the
+    `families`: generator -> family; a generator that it does not name is one's "own". Raises `ScoresError` where the
     table holds several settings, or where a configuration lacks a generator that another has.
     """
     for column in ("study", "training_set", "backbone", "classes", "variant", "fraction"):
@@ -69,11 +68,10 @@ def grid_of(
     laid = mean.loc[wanted].to_numpy().reshape(len(configurations), len(generators), 2)
     # a missing loss stays missing: the mean over seeds must not hide it
     loss = scores.groupby(keys)["val_loss"].agg(lambda values: values.mean(skipna=False)).to_numpy()
-    known = {**FAMILY, **(families or {})}
     return Grid(
         configurations,
         generators,
-        tuple(known.get(name, "own") for name in generators),
+        tuple(families.get(name, "own") for name in generators),
         laid[..., 0],
         laid[..., 1],
         loss,

@@ -1,4 +1,4 @@
-"""Metrics of scores, as scikit-learn names and defines them, by its functions; a fast path for many runs.
+"""Metrics of scores, as scikit-learn names and defines them, by its functions.
 
 A metric that cannot be had (one class, too few pictures, scores all equal, no calibration) is None with the
 reason; the rest are made. Logits are compared, not probabilities: a sigmoid in single precision makes ties
@@ -15,41 +15,10 @@ import numpy as np
 import pandas as pd
 
 from rine.scores.calibration import Calibration, probability
+from rine.scores.of_runs import log_loss_of_runs
 
 FEWEST = 10  # pictures; a curve through fewer says nothing
 ECE_BINS = 15  # Guo et al., ICML 2017, "On calibration of modern neural networks"
-
-
-def accuracy_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Accuracy at 0.5 (logit above 0) of labels (N,) by logits (K, N): (K,)."""
-    return ((logits > 0) == labels.astype(bool)).mean(axis=1)
-
-
-def log_loss_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Mean binary cross-entropy of labels (N,) by logits (K, N): (K,). Safe for any finite logit."""
-    away = np.where(labels.astype(bool), -logits, logits).astype(np.float64)
-    return np.logaddexp(0, away).mean(axis=1)
-
-
-def average_precision_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Average precision of labels (N,) by logits (K, N): (K,). Equals scikit-learn's, ties included.
-
-    Both classes are needed.     One sort of a matrix: 48 runs over 20 test sets of 8000 pictures take about a
-    second.
-    """
-    positive = labels.astype(bool)
-    n = len(positive)
-    order = np.argsort(-logits, axis=1)  # (K, N), highest first
-    ranked = np.take_along_axis(logits, order, axis=1)
-    hits = positive[order]
-    # equal scores share one threshold: the precision of each is that of the last of them
-    last = np.full(logits.shape, n - 1)
-    last[:, :-1][ranked[:, 1:] != ranked[:, :-1]] = np.broadcast_to(np.arange(n - 1), (len(logits), n - 1))[
-        ranked[:, 1:] != ranked[:, :-1]
-    ]
-    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
-    found = np.take_along_axis(np.cumsum(hits, axis=1), last, axis=1)
-    return (hits * found / (last + 1)).sum(axis=1) / positive.sum()
 
 
 class Value(NamedTuple):

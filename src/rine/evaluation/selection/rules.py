@@ -1,4 +1,4 @@
-"""Rules that choose a configuration, side by side, and what each scores.
+"""Rules that choose a configuration, and what each scores. A rule is one record in `RULES`.
 
 The paper reports the best of 48 configurations by their scores on the very test sets (`paper`). What the
 chosen one will score on a generator that nobody has seen is another number: `leave_one_generator_out` and
@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from rine.scores.grid import Grid, grid_of
+from rine.evaluation.selection.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -82,19 +81,19 @@ def family_out(grid: Grid) -> Outcome:
 
 def validation(grid: Grid) -> Outcome:
     """The lowest loss on the validation pictures. Among equals the first in the order of xi, q, d, epochs."""
-    known = np.isfinite(grid.val_loss)
-    if not known.any():
+    has_loss = np.isfinite(grid.val_loss)
+    if not has_loss.any():
         return _none(grid, "no validation set: no configuration has a validation loss")
-    loss = np.where(known, grid.val_loss, np.inf)
+    loss = np.where(has_loss, grid.val_loss, np.inf)
     chosen = int(np.argmin(loss))
-    equal, without = int((loss == loss[chosen]).sum()), int((~known).sum())
+    equal, without = int((loss == loss[chosen]).sum()), int((~has_loss).sum())
     reasons = [f"{equal} configurations share the lowest loss; the first is taken"] if equal > 1 else []
     reasons += [f"{without} configurations have no validation loss"] if without else []
     return _fixed(grid, chosen, "; ".join(reasons))
 
 
 def mean(grid: Grid) -> Outcome:
-    """The expectation over configurations: what one gets who takes any."""
+    """Mean over all configurations: the expected score of a random choice."""
     nobody = np.full(len(grid.generators), -1)
     return Outcome(grid.acc.mean(axis=0), grid.ap.mean(axis=0), nobody, None)
 
@@ -106,15 +105,34 @@ def ensemble(grid: Grid) -> Outcome:
     return Outcome(grid.ensemble[0], grid.ensemble[1], np.full(len(grid.generators), -1), None)
 
 
-RULES: dict[str, Callable[[Grid], Outcome]] = {
-    "paper": paper,
-    "leave_one_generator_out": leave_one_generator_out,
-    "family_out": family_out,
-    "validation": validation,
-    "mean": mean,
-    "ensemble": ensemble,
+@dataclass(frozen=True)
+class Rule:
+    """A selection rule: how it chooses, what it does in the words of the page, and whether it names one model.
+
+    One that names none (`mean`, `ensemble`) is reported beside the others, but there is nothing to train by it.
+    """
+
+    name: str
+    choose: Callable[[Grid], Outcome]
+    words: str
+    names_a_model: bool = True
+
+
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("paper", paper, "chosen on the very test sets it is scored on, as published"),
+        Rule(
+            "leave_one_generator_out",
+            leave_one_generator_out,
+            "chosen on all other generators, scored on the one left out",
+        ),
+        Rule("family_out", family_out, "chosen on GANs, scored on the rest, and the other way round"),
+        Rule("validation", validation, "lowest loss on validation pictures"),
+        Rule("mean", mean, "no choice: the mean over all configurations", names_a_model=False),
+        Rule("ensemble", ensemble, "no choice: the mean logit of all configurations", names_a_model=False),
+    )
 }
-CHOOSING = ("paper", "leave_one_generator_out", "family_out", "validation")  # those that name a model
 
 
 def choose(grid: Grid, rule: str, top: int = 1) -> list[dict[str, float | int]]:
@@ -123,17 +141,19 @@ def choose(grid: Grid, rule: str, top: int = 1) -> list[dict[str, float | int]]:
     The next best follow by validation loss under `validation`, else by accuracy + AP. Raises `ValueError` for
     a rule that names no model (`mean`, `ensemble`) or cannot be applied here.
     """
-    if rule not in CHOOSING:
-        raise ValueError(f"select.rule = {rule!r} names no configuration to train; choose from {', '.join(CHOOSING)}")
-    outcome = RULES[rule](grid)
+    if rule not in RULES or not RULES[rule].names_a_model:
+        choices = ", ".join(name for name, each in RULES.items() if each.names_a_model)
+        raise ValueError(f"select.rule = {rule!r} names no configuration to train; choose from {choices}")
+    outcome = RULES[rule].choose(grid)
     if outcome.model is None:
         raise ValueError(f"select.rule = {rule!r} cannot be applied: {outcome.reason}")
     rank = np.nan_to_num(grid.val_loss, nan=np.inf) if rule == "validation" else -grid.score.mean(axis=1)
     rest = [int(c) for c in np.argsort(rank, kind="stable") if c != outcome.model]
-    return [_plain(grid, c) for c in [outcome.model, *rest][:top]]
+    return [configuration(grid, c) for c in [outcome.model, *rest][:top]]
 
 
-def _plain(grid: Grid, c: int) -> dict[str, float | int]:
+def configuration(grid: Grid, c: int) -> dict[str, float | int]:
+    """Configuration `c` of a grid as plain values, by the names of the params file."""
     row = grid.configurations.iloc[c]
     return {
         "xi": float(row["xi"]),
@@ -141,62 +161,3 @@ def _plain(grid: Grid, c: int) -> dict[str, float | int]:
         "proj_dim": int(row["d"]),
         "epochs": int(row["epochs"]),
     }
-
-
-def rules_table(grid: Grid) -> pd.DataFrame:
-    """All rules side by side: rule, xi, q, proj_dim, epochs of the model, acc, ap, gap to the paper's rule.
-
-    `gap_acc` and `gap_ap` are the paper's figure less this rule's; `folds` counts the configurations that
-    were used.
-    """
-    outcomes = {name: rule(grid) for name, rule in RULES.items()}
-    top = outcomes["paper"]
-    rows = []
-    for name, outcome in outcomes.items():
-        empty = {"xi": np.nan, "q": None, "proj_dim": None, "epochs": None}
-        acc, ap = outcome.acc.mean(), outcome.ap.mean()
-        rows.append(
-            {"rule": name, "n_configurations": len(grid.configurations)}
-            | (empty if outcome.model is None else _plain(grid, outcome.model))
-            | {"folds": len(set(outcome.used.tolist()) - {-1}), "acc": acc, "ap": ap}
-            | {"gap_acc": top.acc.mean() - acc, "gap_ap": top.ap.mean() - ap, "reason": outcome.reason}
-        )
-    return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
-
-
-def generators_table(grid: Grid) -> pd.DataFrame:
-    """What each rule scores by generator: rule, generator, family, acc, ap, and the configuration used."""
-    rows = []
-    for name, rule in RULES.items():
-        outcome = rule(grid)
-        for g, generator in enumerate(grid.generators):
-            used = int(outcome.used[g])
-            rows.append(
-                {"rule": name, "generator": generator, "family": grid.families[g]}
-                | {"acc": outcome.acc[g], "ap": outcome.ap[g]}
-                | ({"xi": np.nan, "q": None, "proj_dim": None, "epochs": None} if used < 0 else _plain(grid, used))
-            )
-    return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
-
-
-# settings of the published grid, by number of classes
-CLASSES = {1: "one_class", 2: "two_class", 4: "four_class"}
-
-
-def rules_of(scores: pd.DataFrame) -> pd.DataFrame:
-    """`rules_table` of each setting and encoder in a scores table, with the columns `setting` and `encoder`.
-
-    Settings are named by their number of classes, LDM by its training set. Raises `ValueError` where there is
-    nothing to select from.
-    """
-    scores = scores[scores["study"].isin(["grid", "ldm"])]
-    if scores.empty:
-        raise ValueError("no run of study grid or ldm: there is nothing to select from")
-    keys = ["study", "training_set", "backbone", "classes"]
-    parts = []
-    for values in scores[keys].drop_duplicates().to_numpy(dtype=str):
-        study, training_set, backbone, classes = map(str, values)
-        part = scores[(scores[keys] == values).all(axis=1)]
-        setting = CLASSES.get(len(classes.split()), classes) if study == "grid" else training_set
-        parts.append(rules_table(grid_of(part)).assign(setting=setting, encoder=backbone))
-    return pd.concat(parts, ignore_index=True)

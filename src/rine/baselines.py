@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rine.training.batches import TokenSet, rows_by_picture
+from rine.heads.tokens import TokenSet, rows_by_picture
 
 MOST = 20_000  # training pictures: scikit-learn wants the tokens of all of them in memory, as float32
 _ITERATIONS = 1000  # at most, of the linear probes' solver
