@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from rine import params
 from rine.evaluation.selection import RULES, choose, generators_table, grid_of, rules_of, rules_table
 from rine.generators import FAMILY, GRID_GENERATORS
+from rine.models import card
 from rine.scores import ImageScores, ScoresError, read_scores, summarise
 
 PUBLISHED = read_scores(Path(__file__).parents[1] / "pipeline" / "published" / "scores.csv")
