@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = ("path", "label", "source", "category", "split", "width", "height", "format", "mode", "digest")
+PICTURE = ("source", "label", "path")  # what names a picture: one file may stand in several sources, as either label
 
 
 def read(file: Path) -> pd.DataFrame:
