@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rine.dataset import table
+from rine.features import table
 
 
 def picture(seed: int, size: int) -> np.ndarray:

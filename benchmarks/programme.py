@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop
 
-from benchmarks.added import one_encoder, store_at
+from benchmarks.added import store_at
 from benchmarks.encoder import caught
 from benchmarks.made import index
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
@@ -101,7 +101,7 @@ class Work:
     ) -> None:
         self.root, self.runs, self.workers = root, runs, workers
         self.study = replace(
-            one_encoder(study),
+            study,
             prepare=replace(study.prepare, root=str(root / "data")),
             augmentation=replace(study.augmentation, views=1),  # one epoch sees one
         )

@@ -20,7 +20,7 @@ from dataset_folders import (
     universal_fake_detect,
 )
 from rine.dataset import index
-from rine.dataset.table import read as read_table
+from rine.features.table import read as read_table
 from rine.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.params import PrepareConfig
 from rine.paths import Paths

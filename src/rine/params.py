@@ -252,7 +252,6 @@ class RuntimeConfig:
     workers: Auto | Annotated[Integer, Field(ge=0)]
     batch_size: Auto | Count
     precision: Literal["auto", "fp32", "fp16"]
-    share_decode: bool
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rine.dataset.table import PICTURE
+from rine.features.table import PICTURE
 from rine.heads.head import Head
 from rine.heads.tokens import TokenSet, ahead
 from rine.progress import progress

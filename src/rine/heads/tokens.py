@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from rine.dataset.table import PICTURE
+from rine.features.table import PICTURE
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine.dataset.table import PICTURE
+from rine.features.table import PICTURE
 from rine.scores.of_runs import accuracy_of_runs, log_loss_of_runs
 from rine.scores.table import RUN, VALIDATION, ScoresError, check_runs
 

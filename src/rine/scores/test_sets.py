@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine.dataset.table import PICTURE
+from rine.features.table import PICTURE
 from rine.scores.table import ScoresError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rine.dataset.table import PICTURE
 from rine.device import choose
 from rine.features import Features
+from rine.features.table import PICTURE
 from rine.heads.scoring import logits
 from rine.models.loaded import stored
 from rine.params import Params

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rine.features.table import PICTURE
 from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig
 from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
 from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
 
 # Raised whenever a view's pixels change, so that no store mixes two kinds
 PIXELS = 1
-ORDER = ["source", "label", "path"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     of a perturbed set only the (picture, kind) pairs that are drawn as perturbed are there, and the pictures
     of the sweeps.
     """
-    pictures = pictures.sort_values(ORDER, kind="stable", ignore_index=True)
+    pictures = pictures.sort_values(list(PICTURE), kind="stable", ignore_index=True)
     lists = _VIEWS[recipe.views](pictures, recipe)  # for each picture its (family, view) pairs
     rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
     pairs = [pair for views in lists for pair in views]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
+from rine.caching.views import Recipe, crops
 from rine.device import usable_cores
-from rine.features.views import Recipe, crops
 from rine.pixels.pictures import UnreadablePicture, open_rgb
 
 
@@ -27,6 +27,7 @@ class Job:
     path: str
     digest: str
     views: tuple[tuple[str, str], ...]
+    rows: tuple[int, ...]  # what the unit numbers each view
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,11 @@ class Source:
     max_pixels: int
 
 
-def decode(source: Source, job: Job) -> np.ndarray | str:
-    """The views' pixels uint8 (V, size, size, 3), or why there are none."""
+Pixels = np.ndarray | str  # of a picture's views (V, size, size, 3) uint8, or why there are none
+
+
+def decode(source: Source, job: Job) -> Pixels:
+    """Read a picture and make its views; one that cannot be read, or whose content is another now, gives the reason."""
     try:
         data = (source.root / job.path).read_bytes()
         if hashlib.blake2b(data, digest_size=16).hexdigest() != job.digest:
@@ -66,13 +70,16 @@ def workers(asked: int | Literal["auto"], device: str) -> Workers:
     return "processes", max(usable_cores() - 1, 1) if asked == "auto" else asked
 
 
+T = TypeVar("T")
+
+
 @contextmanager
-def decoded(source: Source, jobs: Iterable[Job], how: Workers) -> Iterator[Iterator[np.ndarray | str]]:
-    """Give the results of `decode` for the jobs in their order, made a bounded number of pictures ahead."""
+def decoded(source: Source, jobs: Iterable[tuple[T, Job]], how: Workers) -> Iterator[Iterator[tuple[T, Job, Pixels]]]:
+    """Give each job with what came with it and its pixels, in order, made a bounded number of pictures ahead."""
     kind, n = how
     work = partial(decode, source)
     if n == 0:
-        yield map(work, jobs)
+        yield ((owner, job, work(job)) for owner, job in jobs)
         return
     executor: Executor
     if kind == "threads":
@@ -86,11 +93,15 @@ def decoded(source: Source, jobs: Iterable[Job], how: Workers) -> Iterator[Itera
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _ahead(executor: Executor, work: partial, jobs: Iterable[Job], depth: int) -> Iterator[np.ndarray | str]:
-    waiting: deque[Future] = deque()
-    for job in jobs:
-        waiting.append(executor.submit(work, job))
+def _ahead(
+    executor: Executor, work: Callable[[Job], Pixels], jobs: Iterable[tuple[T, Job]], depth: int
+) -> Iterator[tuple[T, Job, Pixels]]:
+    waiting: deque[tuple[T, Job, Future[Pixels]]] = deque()
+    for owner, job in jobs:
+        waiting.append((owner, job, executor.submit(work, job)))
         if len(waiting) > depth:
-            yield waiting.popleft().result()
+            owner, job, pixels = waiting.popleft()
+            yield owner, job, pixels.result()
     while waiting:
-        yield waiting.popleft().result()
+        owner, job, pixels = waiting.popleft()
+        yield owner, job, pixels.result()

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 COLUMNS = ("path", "label", "source", "category", "split", "width", "height", "format", "mode", "digest")
-# what makes a picture one picture: a file may be a real picture of several sources
-PICTURE = ("source", "label", "path")
+PICTURE = ("source", "label", "path")  # what names a picture: one file may stand in several sources, as either label
 
 
 def read(file: Path) -> pd.DataFrame:
