@@ -13,7 +13,18 @@ from rine.commands.ending import timed
 from rine.commands.explain import explain
 from rine.commands.export import export
 from rine.commands.import_ import import_
-from rine.commands.options import PANEL
+from rine.commands.options import (
+    ARTIFACTS,
+    METRICS,
+    PANEL,
+    PARAMS,
+    STUDY,
+    Artifacts,
+    Encoder,
+    Metrics,
+    ParamsFile,
+    Setting,
+)
 from rine.commands.predict import predict
 from rine.commands.sample import sample
 from rine.commands.serve import serve
@@ -45,17 +56,6 @@ def main(
     ] = False,
 ) -> None:
     pass
-
-
-STUDY = "The study, stage by stage (dvc.yaml calls these)"
-ParamsFile = Annotated[Path, typer.Option("--params", help="The study in force.")]
-Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large results.")]
-Metrics = Annotated[Path, typer.Option(help="Where the stages write their metrics.")]
-Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
-Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
-
-# the defaults are the names in dvc.yaml
-PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().metrics
 
 
 def stage(command: Callable[..., str]) -> Callable[..., None]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from rine.paths import Paths
 
 PANEL = "Use a model"
 UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
@@ -26,6 +29,17 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Call it synthetic from this probability, else real; no third verdict."),
 ]
+
+# of the stages
+STUDY = "The study, stage by stage (dvc.yaml calls these)"
+ParamsFile = Annotated[Path, typer.Option("--params", help="The study in force.")]
+Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large results.")]
+Metrics = Annotated[Path, typer.Option(help="Where the stages write their metrics.")]
+Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
+Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
+
+# the defaults are the names in dvc.yaml
+PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().metrics
 
 
 @contextmanager
