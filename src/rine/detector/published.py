@@ -111,26 +111,26 @@ def meta_of(head: Head, name: str, encoder: Mapping[str, Any], setting: str | No
         return meta
     if setting not in PUBLISHED:
         raise CheckpointError(f"setting = {setting!r}; choose from {sorted(PUBLISHED)}")
-    known = PUBLISHED[setting]
-    if (shape.q, shape.proj_dim) != (known.q, known.proj_dim):
+    stated = PUBLISHED[setting]
+    if (shape.q, shape.proj_dim) != (stated.q, stated.proj_dim):
         raise CheckpointError(
             f"{source} has q {shape.q}, P {shape.proj_dim}; "
-            f"the published {setting} model has q {known.q}, P {known.proj_dim}"
+            f"the published {setting} model has q {stated.q}, P {stated.proj_dim}"
         )
     training |= {
-        "training_set": known.training_set,
-        "n_classes": len(known.classes) or None,
-        "classes": " ".join(known.classes),
-        "xi": known.xi,
+        "training_set": stated.training_set,
+        "n_classes": len(stated.classes) or None,
+        "classes": " ".join(stated.classes),
+        "xi": stated.xi,
         "batch_size": BATCH_SIZE,
         "lr": LEARNING_RATE,
-        "epochs": known.epochs,
+        "epochs": stated.epochs,
         "variant": "",
         "fraction": None,
         "seed": 0,
     }
-    choice = {"rule": "paper", "acc": known.acc / 100, "ap": known.ap / 100}
-    return meta | {"classes": list(known.classes), "choice": choice}
+    choice = {"rule": "paper", "acc": stated.acc / 100, "ap": stated.ap / 100}
+    return meta | {"classes": list(stated.classes), "choice": choice}
 
 
 def _weights(encoder: EncoderConfig, head: HeadConfig) -> dict[str, Any]:

@@ -65,8 +65,7 @@ def bootstrap(test_sets: Sequence[TestSet], logits: np.ndarray, rounds: int, see
     shape = (len(logits), len(test_sets), rounds)
     acc, ap = np.empty(shape, np.float32), np.empty(shape, np.float32)
     for g, test_set in enumerate(test_sets):
-        mine = logits[:, test_set.rows]
-        _draw(test_set, mine, seed, acc[:, g], ap[:, g])
+        _draw(test_set, logits[:, test_set.rows], seed, acc[:, g], ap[:, g])
     return Draws(tuple(test_set.generator for test_set in test_sets), acc, ap)
 
 

@@ -58,11 +58,11 @@ def mean_tokens(features: TokenSet) -> Tensor:
     return (sums / max(len(features.rows), 1)).float()
 
 
-def _passes(features: TokenSet, device: str, words: str) -> Iterator[tuple[np.ndarray, Tensor]]:
+def _passes(features: TokenSet, device: str, title: str) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Row numbers and tokens (B, L, D) float32 of a feature set, a batch at a time."""
     n = len(features.rows)
     parts = [np.arange(start, min(start + _ROWS_PER_BATCH, n)) for start in range(0, n, _ROWS_PER_BATCH)]
-    with progress(n, "picture", words) as bar:
+    with progress(n, "picture", title) as bar:
         for rows, tokens in zip(parts, ahead(features.tokens, parts), strict=True):
             yield rows, tokens.to(device).float()
             bar.advance(len(rows))

@@ -45,11 +45,11 @@ def model_card(meta: Mapping[str, Any]) -> str:
 
 def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
     encoder, head, training = meta["encoder"], meta.get("head") or {}, meta["training"]
-    known = {key: value for key, value in meta["transform"].items() if value is not None}
+    transform = {key: value for key, value in meta["transform"].items() if value is not None}
     return {
         "Encoder": f"{encoder['name']}, weights {encoder['pretrained']}",
         "Digest of its weights": encoder.get("weights") or "not known: they were not at hand",
-        "Input": ", ".join(f"{key} {value}" for key, value in known.items()),
+        "Input": ", ".join(f"{key} {value}" for key, value in transform.items()),
         "Layers of a projection (q)": head.get("q", training.get("q")),
         "Projected width (P)": head.get("proj_dim", training.get("d")),
         "Blocks and width of the encoder": f"{head['n_blocks']} x {head['width']}" if head else None,

@@ -55,8 +55,8 @@ def prepare(
     text = json.dumps(summary(made, diagnosis), indent=1, ensure_ascii=False)
     paths.metric("prepare").write_text(text + "\n", encoding="utf-8")
     _warn(diagnosis.findings)
-    for words in [*_linked(Path(config.root)), *_lacking(made)]:
-        print(f"warning: {words}", file=sys.stderr)
+    for warning in [*_linked(Path(config.root)), *_lacking(made)]:
+        print(f"warning: {warning}", file=sys.stderr)
     return _line(made)
 
 
@@ -98,8 +98,8 @@ def _warn(findings: pd.DataFrame) -> None:
 def _line(made: index.Index) -> str:
     n = sum(len(table) for table in made.tables.values())
     n_sets = len(made.test_sets)
-    words = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
-    return f"{words}, {len(made.skipped)} left out" if len(made.skipped) else words
+    line = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
+    return f"{line}, {len(made.skipped)} left out" if len(made.skipped) else line
 
 
 def summary(made: index.Index, diagnosis: Diagnosis) -> dict[str, Any]:

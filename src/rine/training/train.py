@@ -111,16 +111,16 @@ def _train(
 
     n_batches = len(shuffled(len(pictures), config.batch_size, (0,)))
     done = 0
-    for look_out in sorted(set(epochs)):
-        words = f"training {len(runs)} heads, epochs {done + 1} to {look_out}"
-        with progress((look_out - done) * n_batches * len(runs), "run step", words) as bar:
-            for epoch in range(done, look_out):
+    for eval_epoch in sorted(set(epochs)):
+        title = f"training {len(runs)} heads, epochs {done + 1} to {eval_epoch}"
+        with progress((eval_epoch - done) * n_batches * len(runs), "run step", title) as bar:
+            for epoch in range(done, eval_epoch):
                 rate = learning_rate(epoch + 1, lr, config)
                 for (seed,), group in _grouped(members, "seed").items():
                     for batch in _batches(read, views[epoch], labels, (seed, epoch), config, dtype):
                         _step(group, batch, rate, config, bar)
-        done = look_out
-        yield look_out, [member.head for member in members]
+        done = eval_epoch
+        yield eval_epoch, [member.head for member in members]
 
 
 def learning_rate(epoch: int, lr: float, config: TrainingConfig) -> float:
