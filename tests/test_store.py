@@ -206,14 +206,24 @@ def test_a_unit_made_twice_at_once_is_one_file_whoever_is_first(tmp_path: Path, 
 
 def test_only_old_temporary_files_are_deleted(tmp_path: Path) -> None:
     folder = opened(tmp_path).folder
-    others, dead = (files.temporary(folder / "a.safetensors") for _ in range(2))
-    assert others != dead
+    others, dead = folder / ".a.safetensors.node-7-1f.tmp", folder / ".a.safetensors.node-7-2e.tmp"
     for file, age in ((others, 3600), (dead, 2 * 24 * 3600)):
         file.write_bytes(b"half")
         os.utime(file, (time.time() - age,) * 2)
     opened(tmp_path)
     assert others.exists()
     assert not dead.exists()
+
+
+def test_two_writers_of_a_file_do_not_share_a_temporary_name(tmp_path: Path) -> None:
+    with files.whole(tmp_path / "a") as first, files.whole(tmp_path / "a") as second:
+        assert first != second
+        first.write_text("1")
+        second.write_text("2")
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(tmp_path / "a", "half of it \udcff")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["1"]
 
 
 def fill(folder: Path, first: int) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,35 +72,30 @@ def workers(asked: int | Literal["auto"], device: str) -> Workers:
 T = TypeVar("T")
 
 
-@contextmanager
-def decoded(source: Source, jobs: Iterable[tuple[T, Job]], how: Workers) -> Iterator[Iterator[tuple[T, Job, Pixels]]]:
-    """Give each job with what came with it and its pixels, in order, made a bounded number of pictures ahead."""
+def decoded(
+    source: Source, jobs: Iterable[tuple[T, Job]], how: Workers
+) -> Generator[tuple[T, Job, Pixels], None, None]:
+    """Give each job with what came with it and its pixels, in order, made a bounded number of pictures ahead.
+
+    Close it when it is not read to its end: the workers stop then.
+    """
     kind, n = how
     work = partial(decode, source)
     if n == 0:
-        yield ((owner, job, work(job)) for owner, job in jobs)
+        yield from ((owner, job, work(job)) for owner, job in jobs)
         return
-    executor: Executor
-    if kind == "threads":
-        executor = ThreadPoolExecutor(n, thread_name_prefix="decode")
-    else:
-        # spawn: a fork of a process with threads or a GPU may hang
-        executor = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield _ahead(executor, work, jobs, depth=4 * n + 4)
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _ahead(
-    executor: Executor, work: Callable[[Job], Pixels], jobs: Iterable[tuple[T, Job]], depth: int
-) -> Iterator[tuple[T, Job, Pixels]]:
+    # spawn: a fork of a process with threads or a GPU may hang
+    spawn = multiprocessing.get_context("spawn")
+    pool: Executor = ThreadPoolExecutor(n) if kind == "threads" else ProcessPoolExecutor(n, mp_context=spawn)
     waiting: deque[tuple[T, Job, Future[Pixels]]] = deque()
-    for owner, job in jobs:
-        waiting.append((owner, job, executor.submit(work, job)))
-        if len(waiting) > depth:
+    try:
+        for owner, job in jobs:
+            waiting.append((owner, job, pool.submit(work, job)))
+            if len(waiting) > 4 * n + 4:
+                owner, job, pixels = waiting.popleft()
+                yield owner, job, pixels.result()
+        while waiting:
             owner, job, pixels = waiting.popleft()
             yield owner, job, pixels.result()
-    while waiting:
-        owner, job, pixels = waiting.popleft()
-        yield owner, job, pixels.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

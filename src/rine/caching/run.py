@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def fill(
         encoding_threads(encoder) as threads,
         ThreadPoolExecutor(1, thread_name_prefix="write") as writer,
         progress(sum(len(unit.own) for unit in lacking), "views", name) as bar,
-        decoded(source, _jobs(lacking, stores, shards, bar), how) as pictures,
+        closing(decoded(source, _jobs(lacking, stores, shards, bar), how)) as pictures,
     ):
         before: Future[None] | None = None
         for draft, its in groupby(_watched(pictures, bar), key=itemgetter(0)):

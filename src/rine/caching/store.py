@@ -114,18 +114,17 @@ class Store:
 
     def take(self, keys: Sequence[str], places: Mapping[str, Place]) -> tuple[np.ndarray, np.ndarray]:
         """Tokens (n, L, D) float16 of the rows that lie in these places, and which (n,) of them still do."""
-        maps = {name: self._map(name) for name in dict.fromkeys(places[k][0] for k in keys if k in places)}
-        opened = {name: tokens for name, tokens in maps.items() if tokens is not None}
-        there = np.array([k in places and places[k][0] in opened for k in keys], dtype=bool)
-        numbers = {name: number for number, name in enumerate(opened)}
-        at = [places[k] for k, is_there in zip(keys, there, strict=True) if is_there]
-        found = np.empty((len(at), *self.shape), dtype=np.float16)
-        which = np.array([numbers[name] for name, _ in at], dtype=np.int64)
-        shards.copy_rows(found, list(opened.values()), which, np.array([row for _, row in at], dtype=np.int64))
-        if there.all():
-            return found, there
-        tokens = np.empty((len(keys), *self.shape), dtype=np.float16)
-        tokens[there] = found
+        tokens, there = np.empty((len(keys), *self.shape), dtype=np.float16), np.zeros(len(keys), dtype=bool)
+        at: dict[str, list[tuple[int, int]]] = {}  # by shard
+        for i, k in enumerate(keys):
+            if k in places:
+                name, row = places[k]
+                at.setdefault(name, []).append((i, row))
+        for name, pairs in at.items():
+            shard = self._map(name)
+            if shard is not None:
+                here, rows = map(list, zip(*pairs, strict=True))
+                tokens[here], there[here] = shard[rows], True
         return tokens, there
 
     def write(self, keys: Sequence[str], tokens: np.ndarray, part_of: str = "") -> str:
