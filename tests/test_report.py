@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
-from rine.report.degradation import degradation
 from rine.report.labels import label, labels_of
-from rine.report.study import from_scores, gather
-from rine.report.write import sections_of
+from rine.report.sections.perturb import degradation
+from rine.report.study import Study, from_scores, gather
+from rine.report.write import compile_report
 from rine.scores import ImageScores
 from rine.scores.intervals import interval
 from rine.scores.table import ScoresError, read_scores
@@ -38,6 +38,10 @@ def places(folder: Path) -> Places:
         folder / "artifacts", folder / "metrics", folder / "plots", folder / "report", folder / "published",
         folder / "timings.json", folder / "plots.html",
     )  # fmt: skip
+
+
+def study_in(folder: Path) -> Study:
+    return gather(SMALL, folder / "artifacts", folder / "published", folder / "timings.json")
 
 
 def encoders(pretrained: str) -> dict:
@@ -67,7 +71,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, where a test is about words and numbers."""
-    monkeypatch.setattr("rine.stages.report.render", lambda sections, notice="": {})
+    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {})
 
 
 class Page(HTMLParser):
@@ -190,10 +194,10 @@ def test_metrics_hold_the_headline_and_every_generator(whole: Path):
 
 
 def test_models_are_averaged_over_their_own_study_alone(whole: Path):
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
-    assert study.at_home("LDM", "dalle2")
-    assert not study.at_home("LDM", "mine")
-    assert not study.at_home("4-class", "glide")
+    study = study_in(whole)
+    assert study.in_study("LDM", "dalle2")
+    assert not study.in_study("LDM", "mine")
+    assert not study.in_study("4-class", "glide")
     generators = json.loads((whole / "metrics" / "generators.json").read_text())
     assert set(generators["ldm"]) == {"dalle2", "glide"}
 
@@ -241,12 +245,12 @@ def test_the_mode_of_the_perturbations_is_named(copy: Path, mode: str, words: st
 def test_degradation_starts_from_the_same_pictures_untouched(whole: Path):
     from sklearn.metrics import roc_auc_score
 
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
+    study = study_in(whole)
     table = degradation(study)
     assert list(dict.fromkeys(table["kind"])) == ["JPEG quality", "blur, sigma in pixels"]
     jpeg = table[(table["setting"] == "1-class") & (table["kind"] == "JPEG quality")]
     assert jpeg["strength"].tolist() == ["none", "90", "50", "20"]
-    clean, images = study.models["1-class"], study.models["1-class"].images
+    clean, images = study.images("validate")["1-class"], study.images("validate")["1-class"].images
     source, y = images["source"], images["label"].to_numpy()
     home = TEST_SETS[TEST_SETS["study"] == "grid"]
     aucs, found = [], []
@@ -354,9 +358,9 @@ def test_a_setting_of_ones_own_is_called_by_its_name():
 
 def test_scores_of_an_earlier_study_are_not_picked_up(copy: Path):
     shutil.copytree(copy / "artifacts" / "grid" / "tiny_16-one_class", copy / "artifacts" / "grid" / "old-one_class")
-    before = len(gather(SMALL, copy / "artifacts", copy / "published", copy / "timings.json").of("grid"))
+    before = len(study_in(copy).scores("grid"))
     shutil.rmtree(copy / "artifacts" / "grid" / "old-one_class")
-    assert len(gather(SMALL, copy / "artifacts", copy / "published", copy / "timings.json").of("grid")) == before
+    assert len(study_in(copy).scores("grid")) == before
 
 
 def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
@@ -369,16 +373,16 @@ def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
 
 
 def test_latex_has_a_file_for_each_table(whole: Path):
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
-    tables = [table.key for section in sections_of(study) for table in section.tables]
+    study = study_in(whole)
+    tables = [table.key for content in compile_report(study).values() for table in content.tables]
     assert len(set(tables)) == len(tables)
     assert {path.stem for path in (whole / "report" / "latex").iterdir()} == set(tables)
 
 
 def test_tables_have_a_cell_for_each_column(whole: Path):
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
-    for section in sections_of(study):
-        for table in section.tables:
+    study = study_in(whole)
+    for content in compile_report(study).values():
+        for table in content.tables:
             assert {len(row.cells) for row in table.rows} == {len(table.columns)}, table.key
             assert not table.groups or sum(span for _, span in table.groups) == len(table.columns), table.key
 

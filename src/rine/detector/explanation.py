@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from rine.detector.explain import Block, Cell, Change, Explanation
-from rine.plots.style import COLOURS, EDGE, styled
+from rine.drawing import COLOURS, EDGE, styled
 
 LARGEST_SIDE = 1400  # pixels of the picture as drawn
 # light for real, dark for synthetic: a grey print keeps the order

@@ -1,0 +1,62 @@
+"""Variants beside the reported models: table and figure of the sections that change one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from rine.report.bars import draw_bars
+from rine.report.labels import METRICS, settings_of
+from rine.report.section import Figure, long
+from rine.report.study import Study
+from rine.report.table import CHANCE_NOTE, Cell, Row, Table, difference, percent, setting_groups, text
+
+
+def compared_table(
+    study: Study,
+    key: str,
+    heading: str,
+    scores: pd.DataFrame,
+    images: str,
+    names: Mapping[str, str],
+    whole: str = "Whole method",
+) -> Table:
+    """Accuracy and AP of each variant in `scores`, and the difference from the reported model of the same setting.
+
+    `names` maps a value of the column `variant` to its row's name; `images` is the folder of the variants' scores of
+    pictures, for `Study.images`; `whole` names the row of the reported models.
+    """
+    settings, intervals = settings_of(scores), study.intervals(study.images(images), "variant")
+    base = study.reported.groupby("setting", sort=False)[list(METRICS)].mean()
+    means = scores.groupby(["setting", "variant"], sort=False)[list(METRICS)].mean()
+    first: list[Cell] = []
+    for setting in settings:
+        for metric in METRICS:
+            first += [percent(base[metric].get(setting), study.model_intervals.of(setting, metric)), Cell("")]
+    rows = [Row([text(whole), *first], strong=True)]
+    for variant in [variant for variant in names if variant in set(scores["variant"])]:
+        cells = [text(names[variant])]
+        for setting in settings:
+            for metric in METRICS:
+                value = means[metric].get((setting, variant), float("nan"))
+                paired = intervals.paired_difference(setting, metric, study.model_intervals, setting, variant)
+                cells.append(percent(value, intervals.of(setting, metric, value=variant)))
+                less = value - base[metric].get(setting, float("nan"))
+                cells.append(difference(less, bool(paired and paired.chance)))
+        rows.append(Row(cells))
+    columns = ["", *["Acc.", "diff.", "AP", "diff."] * len(settings)]
+    notes = [CHANCE_NOTE] if intervals.groups else []
+    return Table(key, heading, columns, rows, setting_groups(settings, 4), notes)
+
+
+def compared_figure(
+    study: Study, key: str, title: str, scores: pd.DataFrame, names: Mapping[str, str], whole: str
+) -> Figure:
+    """The same as bars; `whole` names the bars of the reported models."""
+    full = study.reported[study.reported["setting"].isin(scores["setting"].unique())]
+    parts = [full.assign(name=whole)]
+    parts += [scores[scores["variant"] == variant].assign(name=name) for variant, name in names.items()]
+    means = pd.concat(parts).groupby(["setting", "name"], sort=False)[list(METRICS)].mean().reset_index()
+    data = long(means.assign(panel=means["setting"]), ["panel", "name"], "series")
+    return Figure(key, title, "One bar a setting, with its value.", lambda: draw_bars(means), data)
