@@ -12,7 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from sklearn.metrics import roc_curve
 
-from rine.drawing import COLOURS, DASHES, HATCHES, MARKERS, png
+from rine.drawing import COLOURS, DASHES, HATCHES, MARKERS, png, styled
 from rine.report.bars import draw_bars
 from rine.report.by_generator import draw_beside
 from rine.report.offline import write_template
@@ -63,7 +63,7 @@ FIGURES = {
     "head_size": lambda: draw_head_size(runs(), "A"),
     "beside": lambda: draw_beside(compared()),
     "epochs": lambda: draw_epochs(runs()),
-    "by_generator": lambda: draw_by_generator(by_generator(), "fraction", "Share"),
+    "by_generator": lambda: draw_by_generator(by_generator()),
     "bars": lambda: draw_bars(by_generator().rename(columns={"generator": "name"})),
     "rules": lambda: draw_rules(rules(), ["paper", "mean", "family_out"]),
     "roc": lambda: draw_curves(pd.DataFrame({"setting": "a", "family": "GAN", "x": [0.0, 1], "y": [0.5, 1]}), "roc"),
@@ -75,9 +75,9 @@ FIGURES = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_same_data_give_the_same_bytes(name: str):
-    first = png(FIGURES[name]())
+    first = png(styled(FIGURES[name])())
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):  # a user's own style changes nothing
-        assert png(FIGURES[name]()) == first
+        assert png(styled(FIGURES[name])()) == first
 
 
 def test_other_data_give_other_bytes():

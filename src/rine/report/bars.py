@@ -7,20 +7,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rine.drawing import canvas, fill_style, legend_below, percent_axis, styled
-from rine.report.labels import METRICS
+from rine.drawing import canvas, fill_style, legend_below, percent_axis
+from rine.report.labels import METRICS, settings_of
 
 
-@styled
-def draw_bars(means: pd.DataFrame, series: str = "setting", category: str = "name") -> Figure:
-    """Accuracy and AP side by side: a group of bars for each `category`, a bar for each `series`, with numbers.
+def draw_bars(means: pd.DataFrame) -> Figure:
+    """Accuracy and AP side by side: a group of bars for each `name`, a bar for each `setting`, with numbers.
 
-    `means` has the two columns, acc and ap (0..1).
+    `means` has these two columns, acc and ap (0..1).
     """
-    names, values = list(dict.fromkeys(means[category])), list(dict.fromkeys(means[series]))
+    names, values = list(dict.fromkeys(means["name"])), settings_of(means)
     figure, axes = canvas(1, 2, max(6.0, 1.5 + 0.5 * len(names) * len(values)), 3.6)
     for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
-        wide = means.pivot_table(index=category, columns=series, values=metric, sort=False)
+        wide = means.pivot_table(index="name", columns="setting", values=metric, sort=False)
         grouped_bars(panel, wide.reindex(index=names, columns=values), label, numbers=True)
         panel.set_xticks(range(len(names)), names, rotation=25, ha="right", rotation_mode="anchor")
     legend_below(figure, axes[0, 0])

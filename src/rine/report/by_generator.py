@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.drawing import EDGE, canvas, legend_below, percent_axis, styled
+from rine.drawing import EDGE, canvas, legend_below, percent_axis
 from rine.generators import FAMILY_TITLE, title
 from rine.report.estimates import Bounds, by_generator
 from rine.report.labels import METRICS, settings_of
@@ -148,7 +148,6 @@ def beside_published(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFram
     return table.assign(generator=table["generator"].map(title))
 
 
-@styled
 def draw_beside(table: pd.DataFrame) -> Drawing:
     """A panel for each setting and metric; `table` is as `beside_published` gives it, NaN where there is none."""
     settings, names = settings_of(table), list(dict.fromkeys(table["generator"]))

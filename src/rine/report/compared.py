@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from rine.report.bars import draw_bars
+from rine.report.by_setting import setting_table
 from rine.report.labels import METRICS, settings_of
 from rine.report.section import Figure, long
 from rine.report.study import Study
-from rine.report.table import CHANCE_NOTE, Cell, Row, Table, difference, percent, setting_groups, text
+from rine.report.table import CHANCE_NOTE, Cell, Table, difference, percent, text
 
 
 def compared_table(
@@ -27,27 +28,24 @@ def compared_table(
     `names` maps a value of the column `variant` to its row's name; `images` is the folder of the variants' scores of
     pictures, for `Study.images`; `whole` names the row of the reported models.
     """
-    settings, intervals = settings_of(scores), study.intervals(study.images(images), "variant")
+    settings, own = settings_of(scores), study.model_intervals
+    intervals = study.intervals(study.images(images), "variant")
     base = study.reported.groupby("setting", sort=False)[list(METRICS)].mean()
     means = scores.groupby(["setting", "variant"], sort=False)[list(METRICS)].mean()
-    first: list[Cell] = []
-    for setting in settings:
-        for metric in METRICS:
-            first += [percent(base[metric].get(setting), study.model_intervals.of(setting, metric)), Cell("")]
-    rows = [Row([text(whole), *first], strong=True)]
-    for variant in [variant for variant in names if variant in set(scores["variant"])]:
-        cells = [text(names[variant])]
-        for setting in settings:
-            for metric in METRICS:
-                value = means[metric].get((setting, variant), float("nan"))
-                paired = intervals.paired_difference(setting, metric, study.model_intervals, setting, variant)
-                cells.append(percent(value, intervals.of(setting, metric, value=variant)))
-                less = value - base[metric].get(setting, float("nan"))
-                cells.append(difference(less, bool(paired and paired.chance)))
-        rows.append(Row(cells))
-    columns = ["", *["Acc.", "diff.", "AP", "diff."] * len(settings)]
+
+    def cells(variant: str, setting: str, metric: str) -> list[Cell]:
+        full = base[metric].get(setting, float("nan"))
+        if not variant:
+            return [percent(full, own.of(setting, metric)), Cell("")]
+        value = means[metric].get((setting, variant), float("nan"))
+        paired = intervals.paired_difference(setting, metric, own, setting, variant)
+        chance = bool(paired and paired.chance)
+        return [percent(value, intervals.of(setting, metric, value=variant)), difference(value - full, chance)]
+
+    there = set(scores["variant"])
+    rows = {"": [text(whole)]} | {variant: [text(name)] for variant, name in names.items() if variant in there}
     notes = [CHANCE_NOTE] if intervals.groups else []
-    return Table(key, heading, columns, rows, setting_groups(settings, 4), notes)
+    return setting_table(key, heading, [""], settings, rows, cells, ["diff."], strong=[""], notes=notes)
 
 
 def compared_figure(

@@ -1,4 +1,4 @@
-"""A report as one HTML page, as Markdown and as LaTeX."""
+"""A report as one HTML page and as Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from rine.report.section import Report
-from rine.report.table import latex, markdown
+from rine.report.table import markdown
 
 
 def html(title: str, notice: str, lead: Sequence[str], report: Report, images: Mapping[str, bytes]) -> str:
@@ -37,8 +37,3 @@ def as_markdown(title: str, notice: str, lead: Sequence[str], report: Report) ->
         lines += [markdown(table) for table in content.tables]
         lines += [f"![{figure.says}](figures/{figure.key}.png)\n\n*{figure.title}*" for figure in content.figures]
     return "\n\n".join(lines) + "\n"
-
-
-def as_latex(report: Report) -> dict[str, str]:
-    """Every table by its key, for a document that uses booktabs."""
-    return {table.key: latex(table) for content in report.values() for table in content.tables}

@@ -16,7 +16,7 @@ PANELS = {"acc": "accuracy", "ap": "AP"}  # as the files in plots/ name the metr
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: `draw` makes it, `says` tells in words what it shows, also to those who cannot see it.
+    """A figure: `draw` makes it (its style is set when it is called), `says` tells those who cannot see what it shows.
 
     `data` is what is drawn, for `dvc plots`, whose templates in .dvc/plots/ ask for the columns `panel` and `series`.
     """

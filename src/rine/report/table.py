@@ -76,11 +76,6 @@ def difference(value: float | None, chance: bool = False, interval: tuple[float,
     return Cell(_signed(value), bounds, CHANCE if chance else "")
 
 
-def setting_groups(settings: Sequence[str], span: int, first: int = 1) -> list[tuple[str, int]]:
-    """Groups of a table with `first` columns of its own and `span` columns for each setting."""
-    return [("", first), *((setting, span) for setting in settings)]
-
-
 def _signed(value: float) -> str:
     points = round(100 * value, 1)
     return "0.0" if points == 0 else f"{points:+.1f}".replace("-", "−")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rine.drawing import png
+from rine.drawing import png, styled
 from rine.report import page
 from rine.report.estimates import by_generator
 from rine.report.labels import METRICS, settings_of
@@ -17,6 +17,7 @@ from rine.report.rules import HEADLINE
 from rine.report.section import Content, Figure, Report, Section
 from rine.report.sections import SECTIONS
 from rine.report.study import Study
+from rine.report.table import latex
 
 
 def compile_report(study: Study, sections: Sequence[Section] = SECTIONS) -> Report:
@@ -37,8 +38,8 @@ def figures_of(report: Report) -> list[Figure]:
 
 
 def render(report: Report, notice: str = "") -> dict[str, bytes]:
-    """Draw every figure: key -> PNG."""
-    return {figure.key: png(figure.draw(), notice) for figure in figures_of(report)}
+    """Draw every figure, all in one style: key -> PNG."""
+    return {figure.key: png(styled(figure.draw)(), notice) for figure in figures_of(report)}
 
 
 def write_plots(report: Report, images: Mapping[str, bytes], folder: Path) -> None:
@@ -64,10 +65,10 @@ def write_page(
 
 
 def write_latex(report: Report, folder: Path) -> None:
-    """One file a table."""
+    """One file a table, for a document that uses booktabs."""
     (folder / "latex").mkdir(parents=True, exist_ok=True)
-    for key, table in page.as_latex(report).items():
-        (folder / "latex" / f"{key}.tex").write_text(table, encoding="utf-8")
+    for table in [table for content in report.values() for table in content.tables]:
+        (folder / "latex" / f"{table.key}.tex").write_text(latex(table), encoding="utf-8")
 
 
 def write_metrics(study: Study, folder: Path) -> None:

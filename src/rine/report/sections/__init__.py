@@ -1,4 +1,4 @@
-"""The sections of the page, a file each, in their order. A new one is a file with a `SECTION`, and its name here."""
+"""The sections of the page, a file each. A new one is a file with a `SECTION`, and its name here."""
 
 from rine.report.section import Section
 from rine.report.sections import (
@@ -18,19 +18,8 @@ from rine.report.sections import (
     pictures,
 )
 
-SECTIONS: list[Section] = [
-    headline.SECTION,
-    generators.SECTION,
-    metrics.SECTION,
-    curves.SECTION,
-    baselines.SECTION,
-    ablate.SECTION,
-    perturb.SECTION,
-    epochs.SECTION,
-    dataset_size.SECTION,
-    ldm.SECTION,
-    grid.SECTION,
-    inside.SECTION,
-    pictures.SECTION,
-    making.SECTION,
-]
+_IN_ORDER = (
+    headline, generators, metrics, curves, baselines, ablate, perturb, epochs, dataset_size, ldm, grid, inside,
+    pictures, making,
+)  # fmt: skip
+SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]

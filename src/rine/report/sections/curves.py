@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from rine.drawing import canvas, legend_below, line_style, percent_axis, styled
+from rine.drawing import canvas, legend_below, line_style, percent_axis
 from rine.generators import FAMILY_TITLE
 from rine.report.labels import settings_of
 from rine.report.section import Content, Figure, Section
@@ -65,7 +65,6 @@ def curve_points(kind: str, labels: np.ndarray, logits: np.ndarray) -> tuple[np.
     return at, best[np.searchsorted(-recall, -at, side="right") - 1]
 
 
-@styled
 def draw_curves(points: pd.DataFrame, kind: str) -> Drawing:
     """A panel for each setting, a line for each family; `points` has setting, family, x, y as `curve_points`."""
     settings, families = settings_of(points), list(dict.fromkeys(points["family"]))

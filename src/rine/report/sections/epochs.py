@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.drawing import canvas, legend_below, line_style, percent_axis, styled
+from rine.drawing import canvas, legend_below, line_style, percent_axis
+from rine.report.by_setting import means_by
 from rine.report.estimates import run_means
 from rine.report.labels import METRICS
 from rine.report.section import Content, Figure, Section, long
-from rine.report.steps import steps_table
 from rine.report.study import Study
 from rine.report.table import text
 
@@ -21,7 +21,7 @@ def make(study: Study) -> Content | None:
     intervals = study.intervals(study.images("epochs") | study.images("ldm"), "epochs")
     rows = {value: [text(f"{value:g}")] for value in sorted(scores["epochs"].dropna().unique())}
     heading = "Means over generators by epochs (%)"
-    table = steps_table("epochs", heading, scores, "epochs", rows, ["Epochs"], intervals)
+    table = means_by("epochs", heading, ["Epochs"], rows, scores, "epochs", intervals)
     runs = run_means(scores)
     data = runs.groupby(["setting", "epochs"], sort=False)[list(METRICS)].mean().reset_index()
     figure = Figure(
@@ -34,7 +34,6 @@ def make(study: Study) -> Content | None:
     return Content(tables=[table], figures=[figure])
 
 
-@styled
 def draw_epochs(runs: pd.DataFrame) -> Drawing:
     """The mean of each setting's configurations, and each of them thinly.
 

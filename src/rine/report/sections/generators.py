@@ -43,9 +43,5 @@ def pairs_table(study: Study, ours: pd.DataFrame, settings: Sequence[str]) -> Ta
 
 
 SECTION = Section(
-    "generators",
-    "Generators",
-    (*REPORTED_FROM, "select"),
-    make,
-    "No model has been scored on the test sets yet.",
+    "generators", "Generators", (*REPORTED_FROM, "select"), make, "No model has been scored on the test sets yet."
 )

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from rine.drawing import EDGE, canvas, fill_style, legend_below, line_style, percent_axis, styled
+from rine.drawing import EDGE, canvas, fill_style, legend_below, line_style, percent_axis
+from rine.report.by_setting import means_by
 from rine.report.estimates import CONFIGURATION, run_means
 from rine.report.head_size import encoder_sizes, n_parameters
 from rine.report.labels import METRICS, settings_of
 from rine.report.section import Content, Figure, Section, long
-from rine.report.steps import steps_table
 from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import MISSING, Cell, Row, Table, number, text
 
@@ -81,10 +81,9 @@ def sizes_table(study: Study, runs: pd.DataFrame) -> Table:
     rows = {head: [text(head), number(size, 0)] for head, size in heads.itertuples(index=False)}
     images = {name: replace(scores, runs=_with_head(scores.runs)) for name, scores in study.images("grid").items()}
     heading, intervals = f"Size of the head ({study.encoder}), means over ξ", study.intervals(images, "head")
-    return steps_table("head_sizes", heading, runs, "head", rows, ["Head", "Parameters"], intervals)
+    return means_by("head_sizes", heading, ["Head", "Parameters"], rows, runs, "head", intervals)
 
 
-@styled
 def draw_boxes(runs: pd.DataFrame, encoder: str) -> Drawing:
     """Box plots of accuracy and AP by encoder, xi, q and P (figure 4 of the paper).
 
@@ -124,7 +123,6 @@ def _draw_box_panel(axes: Axes, runs: pd.DataFrame, key: str, metric: str, setti
     axes.set_xticks(range(len(values)), [v if isinstance(v, str) else f"{v:g}" for v in values])
 
 
-@styled
 def draw_head_size(runs: pd.DataFrame, encoder: str) -> Drawing:
     """Accuracy and AP against the number of trainable parameters, one point a run, for one encoder.
 

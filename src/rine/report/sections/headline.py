@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.drawing import EDGE, canvas, legend_below, line_style, percent_axis, styled
+from rine.drawing import EDGE, canvas, legend_below, line_style, percent_axis
+from rine.report.by_setting import setting_table
 from rine.report.estimates import NONE, Intervals
 from rine.report.labels import METRICS, settings_of
 from rine.report.rules import COLUMNS, HEADLINE, RULES, UNSEEN, rule_name, rule_value
 from rine.report.section import Content, Figure, Section, long
 from rine.report.study import Study
-from rine.report.table import Cell, Row, Table, difference, percent, setting_groups, text
+from rine.report.table import Cell, Row, Table, difference, percent, text
 
 
 def make(study: Study) -> Content | None:
@@ -55,7 +56,7 @@ def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Inte
         "Paper: it was chosen on them. Gap: paper less the lower of the two, in points."
     ]
     columns = ["Setting", *["leave one out", "family out", "paper", "gap"] * len(METRICS)]
-    groups = setting_groups(list(METRICS.values()), 4)
+    groups = [("", 1), *((name, 4) for name in METRICS.values())]
     return Table("headline", "What to expect on a generator nobody has seen", columns, rows, groups, notes)
 
 
@@ -72,23 +73,20 @@ def rules_table(
     key: str, heading: str, rules: pd.DataFrame, intervals: Intervals = NONE, explain: bool = True
 ) -> Table:
     """Every rule side by side: accuracy and AP by setting, the gap to the paper's rule beside each."""
-    settings, rows = settings_of(rules), []
     with_figure = set(rules.dropna(subset="acc")["rule"])
     names = [rule for rule in RULES if rule in with_figure]
-    for rule in names:
-        cells = [text(rule_name(rule))]
-        for setting in settings:
-            for metric in METRICS:
-                value = rule_value(rules, setting, rule, metric)
-                gap = difference(rule_value(rules, setting, "paper", metric) - value)
-                cells.append(percent(value, intervals.of(setting, metric, value=rule)))
-                cells.append(Cell("") if rule == "paper" else gap)
-        rows.append(Row(cells, strong=rule in UNSEEN))
-    columns = ["Rule", *["Acc.", "gap", "AP", "gap"] * len(settings)]
+
+    def cells(rule: str, setting: str, metric: str) -> list[Cell]:
+        value, paper = (rule_value(rules, setting, name, metric) for name in (rule, "paper"))
+        gap = Cell("") if rule == "paper" else difference(paper - value)
+        return [percent(value, intervals.of(setting, metric, value=rule)), gap]
+
     notes = ["Gap: what the paper's rule reports beyond this one, in points."]
     if explain:
         notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names))
-    return Table(key, heading, columns, rows, setting_groups(settings, 4), [*notes, *_reasons(rules)])
+    notes += _reasons(rules)
+    rows = {rule: [text(rule_name(rule))] for rule in names}
+    return setting_table(key, heading, ["Rule"], settings_of(rules), rows, cells, ["gap"], UNSEEN, notes)
 
 
 def _reasons(rules: pd.DataFrame) -> list[str]:
@@ -102,7 +100,6 @@ def _reasons(rules: pd.DataFrame) -> list[str]:
     ]
 
 
-@styled
 def draw_rules(table: pd.DataFrame, order: Sequence[str]) -> Drawing:
     """A panel for each metric, a row for each rule, a marker for each setting; `table` has setting, rule, acc, ap."""
     names = [rule for rule in order if rule in set(table["rule"])]
@@ -123,9 +120,5 @@ def draw_rules(table: pd.DataFrame, order: Sequence[str]) -> Drawing:
 
 
 SECTION = Section(
-    "headline",
-    "Headline",
-    ("select", "grid", "ldm", "index"),
-    make,
-    "No configuration has been chosen yet.",
+    "headline", "Headline", ("select", "grid", "ldm", "index"), make, "No configuration has been chosen yet."
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.drawing import COLOURS, EDGE, canvas, fill_style, legend_below, percent_axis, styled
+from rine.drawing import COLOURS, EDGE, canvas, fill_style, legend_below, percent_axis
 from rine.report.section import Content, Figure, Section
 from rine.report.study import Study
 
@@ -51,7 +51,6 @@ def make(study: Study) -> Content | None:
     return Content(figures=figures) if figures else None
 
 
-@styled
 def draw_importance(shares: Mapping[str, pd.DataFrame]) -> Drawing:
     """Share of the embedding dimensions whose largest importance lies in each block, by model.
 
@@ -72,7 +71,6 @@ def draw_importance(shares: Mapping[str, pd.DataFrame]) -> Drawing:
     return figure
 
 
-@styled
 def draw_embeddings(points: pd.DataFrame, model: str) -> Drawing:
     """Embeddings of one model on a plane; `points` has x, y and group (one of `GROUPS`)."""
     figure, axes = canvas(1, 1, 4.0, 3.6)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from sklearn.metrics import roc_auc_score
 
-from rine.drawing import canvas, legend_below, line_style, percent_axis, styled
+from rine.drawing import canvas, legend_below, line_style, percent_axis
 from rine.pixels.perturbations import STRENGTHS
 from rine.report.compared import compared_figure, compared_table
 from rine.report.section import Content, Figure, Section
@@ -95,7 +95,6 @@ def _means(sets: list[TestSet], logits: np.ndarray, threshold: float) -> tuple[f
     return float(np.mean(auc)), float(np.mean(tpr))
 
 
-@styled
 def draw_degradation(table: pd.DataFrame) -> Drawing:
     """AUC, and TPR at a threshold that was fixed beforehand, against strength: a column for each degradation.
 
@@ -130,9 +129,5 @@ def _draw_sweep(axes: Axes, table: pd.DataFrame, metric: str) -> None:
 
 
 SECTION = Section(
-    "perturb",
-    "Perturbations",
-    ("perturb", *REPORTED_FROM),
-    make,
-    "No perturbed picture has been scored yet.",
+    "perturb", "Perturbations", ("perturb", *REPORTED_FROM), make, "No perturbed picture has been scored yet."
 )

@@ -66,9 +66,5 @@ def _span(row: Mapping[Any, Any], fact: str) -> str:
 
 
 SECTION = Section(
-    "pictures",
-    "The pictures",
-    ("index",),
-    make,
-    "The pictures have not been looked at yet: `rine prepare` does it.",
+    "pictures", "The pictures", ("index",), make, "The pictures have not been looked at yet: `rine prepare` does it."
 )
