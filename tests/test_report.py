@@ -18,9 +18,12 @@ import yaml
 
 from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
 from rine.report.labels import label, labels_of
+from rine.report.section import Content, Report, Section
+from rine.report.sections import SECTIONS
 from rine.report.sections.perturb import degradation
 from rine.report.study import Study, from_scores, gather
-from rine.report.write import compile_report
+from rine.report.table import Row, Table, text
+from rine.report.write import compile_report, write_page
 from rine.scores import ImageScores
 from rine.scores.intervals import interval
 from rine.scores.table import ScoresError, read_scores
@@ -385,6 +388,51 @@ def test_tables_have_a_cell_for_each_column(whole: Path):
         for table in content.tables:
             assert {len(row.cells) for row in table.rows} == {len(table.columns)}, table.key
             assert not table.groups or sum(span for _, span in table.groups) == len(table.columns), table.key
+
+
+@pytest.fixture(scope="module")
+def contents(whole: Path) -> Report:
+    return compile_report(study_in(whole))
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.key)
+def test_a_section_is_made_of_the_folders_that_it_names(
+    whole: Path, contents: Report, tmp_path: Path, section: Section
+):
+    for name in ("published", "timings.json"):
+        (tmp_path / name).symlink_to(whole / name)
+    (tmp_path / "artifacts").mkdir()
+    for name in section.reads:
+        (tmp_path / "artifacts" / name).symlink_to(whole / "artifacts" / name)
+    alone, among_all = section.make(study_in(tmp_path)), contents[section]
+    assert alone is not None
+    for part in ("text", "tables", "warnings"):
+        assert getattr(alone, part) == getattr(among_all, part)
+    assert [figure.key for figure in alone.figures] == [figure.key for figure in among_all.figures]
+    for one, other in zip(alone.figures, among_all.figures, strict=True):
+        pd.testing.assert_frame_equal(one.data, other.data)
+
+
+def test_dvc_runs_the_report_again_where_a_folder_that_a_section_names_changed():
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["deps"]
+    folders = {dep.removeprefix("artifacts/") for dep in deps if dep.startswith("artifacts/")}
+    assert folders == {folder for section in SECTIONS for folder in section.reads}
+
+
+def test_a_section_of_ones_own_is_one_record(whole: Path, tmp_path: Path):
+    def count(study: Study) -> Content:
+        table = Table("sets", "Sets", ["Family"], [Row([text(name)]) for name in study.test_sets["family"].unique()])
+        return Content([f"{len(study.test_sets)} test sets"], [table])
+
+    own = Section("own", "A section of one's own", ("index",), count)
+    silent = Section("silent", "Nothing to say", (), lambda study: None)
+    made = compile_report(study_in(whole), [own, silent])
+    assert list(made) == [own]
+    write_page("Own", "", [], made, {}, tmp_path)
+    page = Page((tmp_path / "index.html").read_text())
+    assert "section-own" in page.ids
+    assert ["own"] in page.rows
+    assert "7 test sets" in (tmp_path / "report.md").read_text()
 
 
 def test_dvc_plots_are_what_the_report_writes(whole: Path):
