@@ -20,8 +20,8 @@ from dataset_folders import (
     universal_fake_detect,
 )
 from rine.dataset import index
+from rine.dataset.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.features.table import read as read_table
-from rine.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.params import PrepareConfig
 from rine.paths import Paths
 from rine.stages.prepare import prepare

@@ -12,8 +12,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from rine import params
+from rine.dataset.generators import FAMILY, GRID_GENERATORS
 from rine.evaluation.selection import RULES, choose, generators_table, grid_of, rules_of, rules_table
-from rine.generators import FAMILY, GRID_GENERATORS
 from rine.models import card
 from rine.scores import ImageScores, ScoresError, read_scores, summarise
 

@@ -49,8 +49,8 @@ def explain(
         pixels = detector.pixels(path)
         found = gather(detector, pixels, crops, cells, name=path)
 
-        from rine.plots.explanation import explanation
-        from rine.plots.style import png
+        from rine.detector.explanation import explanation
+        from rine.drawing import png
 
         base.parent.mkdir(parents=True, exist_ok=True)
         written = [base.with_name(f"{base.name}.{kind}") for kind in ("png", "json")]

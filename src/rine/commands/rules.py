@@ -8,8 +8,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from rine.dataset.generators import FAMILY
 from rine.evaluation.selection import rules_of
-from rine.generators import FAMILY
 from rine.scores import read_scores
 
 

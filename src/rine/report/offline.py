@@ -1,7 +1,7 @@
 """The page of `dvc plots show` without a network: a template with the Vega bundle in it.
 
 DVC's own page loads Vega from the net and stays blank without one. `.dvc/config` names the file that is written here
-(`plots.html_template`); it is large and made in a second, so it is not kept in git: `python -m rine.plots.offline`.
+(`plots.html_template`); it is large and made in a second, so it is not kept in git: `python -m rine.report.offline`.
 """
 
 from __future__ import annotations

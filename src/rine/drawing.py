@@ -1,10 +1,10 @@
-"""One look for every figure: readable in grey, by the colour-blind and at column width, the same bytes twice."""
+"""One look for every figure: readable in grey print, by the colour-blind and at column width; same data, same bytes."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
@@ -36,7 +36,7 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "rine",
 }
 
-# Far apart in lightness, so that a grey print still tells them apart; markers, dashes and hatches say it once more.
+# Far apart in lightness, so that a grey print still tells them apart; markers, dashes and hatches do so a second time.
 COLOURS = ("#10243f", "#e8a33d", "#2c77b0", "#b9dcef", "#c9738f", "#6b8f3a")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 
 
 def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Draw in the house style whatever the user's own matplotlibrc says."""
+    """Draw in this module's style whatever the user's own matplotlibrc says."""
 
     @functools.wraps(draw)
     def inside(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -60,7 +60,7 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     return inside
 
 
-def line(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
     """Properties of the `index`-th series as a line."""
     return {
         "color": COLOURS[index % len(COLOURS)],
@@ -71,7 +71,7 @@ def line(index: int) -> dict[str, Any]:
     }
 
 
-def fill(index: int) -> dict[str, Any]:
+def fill_style(index: int) -> dict[str, Any]:
     """Properties of the `index`-th series as bars or boxes."""
     dark = index % len(COLOURS) == 0
     return {
@@ -91,18 +91,11 @@ def canvas(rows: int, columns: int, width: float, height: float, **shared: Any) 
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def percent(axes: Axes, axis: str = "y", bins: int = 5) -> None:
+def percent_axis(axes: Axes, axis: str = "y", bins: int = 5) -> None:
     """Few tick labels, in per cent for values in 0..1."""
-    one = axes.yaxis if axis == "y" else axes.xaxis
-    one.set_major_locator(MaxNLocator(nbins=bins, steps=[1, 2, 2.5, 5, 10]))
-    one.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
-
-
-def ticks_at(axes: Axes, values: Iterable[float]) -> None:
-    """Put the x ticks at the values that were measured, and nowhere else."""
-    ticks = sorted(set(values))
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
+    scale = axes.yaxis if axis == "y" else axes.xaxis
+    scale.set_major_locator(MaxNLocator(nbins=bins, steps=[1, 2, 2.5, 5, 10]))
+    scale.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
 
 
 def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
@@ -115,7 +108,7 @@ def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
 
 @styled
 def png(figure: Figure, notice: str = "") -> bytes:
-    """A PNG whose bytes depend on what is drawn alone; the notice stands in it: figures are passed on alone."""
+    """A PNG whose bytes depend on nothing but the drawing. `notice` is printed in it, since figures travel alone."""
     if notice:
         figure.suptitle(notice, x=0.995, ha="right", fontsize=7, color="#8a5200")
     buffer = io.BytesIO()

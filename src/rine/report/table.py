@@ -14,7 +14,7 @@ WARNING = "⚠"
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place: the text, the interval under it, a mark with its meaning in the table's notes."""
+    """One cell: its text, the interval under it, a mark that the table's notes explain; `number` aligns it right."""
 
     text: str
     interval: str = ""
@@ -51,20 +51,21 @@ def text(value: object, mark: str = "") -> Cell:
     return Cell(str(value), mark=mark, number=False)
 
 
-def number(value: float | None, digits: int = 1, mark: str = "") -> Cell:
+def number(value: float | None, digits: int = 1) -> Cell:
     """A plain number with thousands apart; missing values are a dash."""
     if value is None or math.isnan(value):
         return Cell(MISSING)
-    return Cell(f"{value:,.{digits}f}".replace(",", "\u202f"), mark=mark)
+    return Cell(f"{value:,.{digits}f}".replace(",", "\u202f"))
 
 
-def percent(value: float | None, low: float | None = None, high: float | None = None, mark: str = "") -> Cell:
+def percent(value: float | None, interval: tuple[float, float] | None = None) -> Cell:
     """A value in 0..1 as per cent with one digit, as the paper's tables print it, and its interval."""
     if value is None or math.isnan(value):
         return Cell(MISSING)
-    known = low is not None and high is not None and not (math.isnan(low) or math.isnan(high))
-    interval = f"[{100 * low:.1f}, {100 * high:.1f}]" if known and low is not None and high is not None else ""
-    return Cell(f"{100 * value:.1f}", interval, mark)
+    shown = interval is not None and not any(map(math.isnan, interval))
+    return Cell(
+        f"{100 * value:.1f}", f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval and shown else ""
+    )
 
 
 def difference(value: float | None, chance: bool = False, interval: tuple[float, float] | None = None) -> Cell:
@@ -103,8 +104,8 @@ def _md_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _md(words: str) -> str:
-    return words.replace("|", "\\|").replace("\n", " ")
+def _md(value: str) -> str:
+    return value.replace("|", "\\|").replace("\n", " ")
 
 
 _LATEX = {
@@ -115,9 +116,9 @@ _LATEX = {
 }  # fmt: skip
 
 
-def escape_latex(words: str) -> str:
-    """Escape what LaTeX reads as commands, and write our signs in its own."""
-    return "".join(_LATEX.get(letter, letter) for letter in words)
+def escape_latex(value: str) -> str:
+    """Escape what LaTeX reads as commands, and replace the signs that it has commands for."""
+    return "".join(_LATEX.get(letter, letter) for letter in value)
 
 
 def latex(table: Table) -> str:
@@ -149,7 +150,7 @@ def _latex_groups(groups: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def _latex_cell(cell: Cell, strong: bool) -> str:
-    words = escape_latex(cell.text)
-    words = rf"\textbf{{{words}}}" if strong and words else words
+    value = escape_latex(cell.text)
+    value = rf"\textbf{{{value}}}" if strong and value else value
     interval = rf" {{\scriptsize {escape_latex(cell.interval)}}}" if cell.interval else ""
-    return words + interval + (f" {escape_latex(cell.mark)}" if cell.mark else "")
+    return value + interval + (f" {escape_latex(cell.mark)}" if cell.mark else "")

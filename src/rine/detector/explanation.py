@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from rine.detector.explain import Block, Cell, Change, Explanation
-from rine.plots.style import COLOURS, EDGE, styled
+from rine.drawing import COLOURS, EDGE, styled
 
 LARGEST_SIDE = 1400  # pixels of the picture as drawn
 # light for real, dark for synthetic: a grey print keeps the order
@@ -22,19 +22,21 @@ MARKS = {"real": ("o", "#f4f0e6"), "inconclusive": ("s", "#e8a33d"), "synthetic"
 
 
 @styled
-def explanation(image: np.ndarray, found: Explanation, model: str) -> Figure:
+def explanation(image: np.ndarray, evidence: Explanation, model: str) -> Figure:
     """Draw a picture (H, W, 3) with its evidence; `model` names the model in the caption."""
     figure = Figure(figsize=(11, 6.2), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=[1.35, 1])
-    drawn = _map(figure.add_subplot(grid[:, 0]), image, found.map)
+    drawn = _map(figure.add_subplot(grid[:, 0]), image, evidence.map)
     bar = figure.colorbar(drawn, ax=figure.axes[0], orientation="horizontal", shrink=0.6, pad=0.02)
     bar.set_label("probability of being synthetic, crop by crop")
-    _blocks(figure.add_subplot(grid[0, 1]), found.blocks)
-    _changes(figure.add_subplot(grid[1, 1]), found.changes, found.stability)
-    verdict = found.verdict
-    title = f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {found.stability}"
+    _blocks(figure.add_subplot(grid[0, 1]), evidence.blocks)
+    _changes(figure.add_subplot(grid[1, 1]), evidence.changes, evidence.stability)
+    verdict = evidence.verdict
+    title = f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {evidence.stability}"
     figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
-    figure.supxlabel(f"model {model}, crop rule {verdict.crops}, picture of {found.width} x {found.height}", fontsize=8)
+    figure.supxlabel(
+        f"model {model}, crop rule {verdict.crops}, picture of {evidence.width} x {evidence.height}", fontsize=8
+    )
     return figure
 
 
