@@ -41,7 +41,7 @@ $(BIN)/python:
 # A stamp each, newer than what it was made from, so that a second call takes no time.
 $(VENV)/.study: pyproject.toml requirements.lock | $(BIN)/python
 	$(PIP) --editable .
-	python -m rine.plots.offline
+	python -m rine.report.offline
 	touch $@
 
 $(VENV)/.test: $(VENV)/.study

@@ -48,7 +48,7 @@ class Work:
 
     def __init__(self, root: Path, study: Params, there: int, new: int, side: int) -> None:
         self.root, self.item = root, f"{study.encoder}-test"
-        self.study = one_encoder(replace(study, prepare=replace(study.prepare, root=str(root / "data"))))
+        self.study = replace(study, prepare=replace(study.prepare, root=str(root / "data")))
         self.old = index(root / "data", "old", there, "test", side)
         self.new = index(root / "data", "new", new, "test", side, first=there)
         self._cache(self.old, "full")
@@ -69,11 +69,6 @@ class Work:
         pictures.to_csv(artifacts / "index" / "test.csv", index=False)
         with store_at(self.root / store):
             return cache(self.item, self.study, artifacts)
-
-
-def one_encoder(study: Params) -> Params:
-    """The study with a cache stage that serves no other encoder beside its own."""
-    return replace(study, runtime=replace(study.runtime, share_decode=False))
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import torch
 from benchmarks.made import Tokens
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from rine.heads import Head, HeadConfig, seeded_head
-from rine.heads.losses import total
+from rine.heads.tokens import rows_by_picture
 from rine.params import TrainingConfig
 from rine.training import Run, train
-from rine.training.batches import rows_by_picture, shuffled
+from rine.training.batches import shuffled
+from rine.training.losses import total
 
 GOALS = {128: 2.5, 256: 2.5, 512: 1.5, 1024: 1.2}
 WHOLE = 1.4

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rine.dataset import table
+from rine.features import table
 
 
 def picture(seed: int, size: int) -> np.ndarray:
@@ -55,7 +55,8 @@ class Tokens:
         generator = torch.Generator().manual_seed(0)
         self.values = torch.randn(n, n_blocks, width, generator=generator).half()
         digests = [f"{i:06d}" for i in range(n)]
-        self.rows = pd.DataFrame({"digest": digests, "view": "0", "label": np.arange(n) % 2})
+        self.rows = pd.DataFrame({"source": "", "label": np.arange(n) % 2, "path": digests, "digest": digests})
+        self.rows["view"] = "0"
         self.n_blocks, self.width = n_blocks, width
 
     def tokens(self, index: np.ndarray) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop
 
-from benchmarks.added import one_encoder, store_at
+from benchmarks.added import store_at
 from benchmarks.encoder import caught
 from benchmarks.made import index
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
@@ -26,12 +26,13 @@ from benchmarks.views import Chain
 from rine import params
 from rine.device import usable_cores
 from rine.encoder.building import build
+from rine.features.sets import open_sets
 from rine.heads import HeadConfig, seeded_head
-from rine.heads.losses import total
 from rine.params import Params
 from rine.stages.cache import cache
 from rine.training import Run
-from rine.training.experiment import Experiment, experiment
+from rine.training.experiment import experiment
+from rine.training.losses import total
 
 GOAL = 10.0
 TRAIN, TEST, SIDE = 24, 24, 256  # pictures, and pixels a side
@@ -100,7 +101,7 @@ class Work:
     ) -> None:
         self.root, self.runs, self.workers = root, runs, workers
         self.study = replace(
-            one_encoder(study),
+            study,
             prepare=replace(study.prepare, root=str(root / "data")),
             augmentation=replace(study.augmentation, views=1),  # one epoch sees one
         )
@@ -117,8 +118,8 @@ class Work:
             for which, table in {"train": self.train, "test": self.test}.items():
                 table.to_csv(artifacts / "index" / f"{which}.csv", index=False)
                 cache(f"{self.study.encoder}-{which}", self.study, artifacts)
-        what = Experiment("grid", artifacts / "features" / self.study.encoder)
-        scores = next(experiment(what, self.runs, self.study, [1], "cpu"))
+        sets = open_sets(artifacts / "features" / self.study.encoder)
+        scores = next(experiment("grid", sets, self.runs, self.study, [1], "cpu"))
         return scores.logits
 
     def theirs(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.measure import Figure, Skipped
 from rine.device import usable_cores
-from rine.plots.style import COLOURS, styled
+from rine.drawing import COLOURS, styled
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scipy", "pillow", "safetensors", "dvc")
 

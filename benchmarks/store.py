@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
+from rine.caching.store import Store, root
 from rine.features import Features, shards
-from rine.features.store import Store, root
 
 READ, WRITE = 1.3, 500.0  # times as long; MB/s
 SHARDS, ROWS, BLOCKS, WIDTH = 4, 2048, 24, 1024
@@ -96,10 +97,11 @@ def save(path: Path, tokens: np.ndarray) -> None:
 
 def opened(store: Store) -> Features:
     """All of a store as a feature set, in the order of its keys."""
-    places = [store.found[key] for key in sorted(store.found, key=lambda key: tuple(map(int, key.split("/"))))]
-    names = list(dict.fromkeys(name for name, _ in places))
-    maps = [shards.tokens_of(store.folder / (name + shards.SUFFIX)) for name in names]
-    numbers = {name: i for i, name in enumerate(names)}
-    which = np.array([numbers[name] for name, _ in places])
+    manifests = [file for file in store.folder.glob("*.json") if file.name != "about.json"]
+    rows = {file.stem: json.loads(file.read_text())["rows"] for file in manifests}
+    places = {key: (number, row) for number, keys in enumerate(rows.values()) for row, key in enumerate(keys)}
+    order = sorted(places, key=lambda key: tuple(map(int, key.split("/"))))
+    which, row = np.array([places[key] for key in order]).T
     about = {"n_blocks": store.shape[0], "width": store.shape[1]}
-    return Features(pd.DataFrame(index=range(len(places))), about, maps, which, np.array([row for _, row in places]))
+    maps = [shards.tokens_of(store.path(name)) for name in rows]
+    return Features(pd.DataFrame(index=range(len(order))), about, maps, which, row)

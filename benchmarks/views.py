@@ -15,7 +15,7 @@ from torchvision import transforms
 
 from benchmarks.made import encoded, picture
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
-from rine.features.views import Recipe, crops
+from rine.caching.views import Recipe, crops
 from rine.params import AugmentationConfig
 from rine.pixels.pictures import open_rgb
 from rine.pixels.transforms import centre_crop

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
+from rine.dataset.generators import SYNTHBUSTER_GENERATORS
 from rine.dataset.layouts import DIFFUSION_REALS, WITH_CLASSES, WITHOUT_CLASSES
-from rine.generators import SYNTHBUSTER_GENERATORS
 from rine.params import DatasetConfig, PrepareConfig
 
 OLD = 1_600_000_000  # seconds: files as old as downloaded ones are

@@ -86,4 +86,4 @@ def test_the_device_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_study_that_asks_for_both_is_refused(change: dict[str, str]) -> None:
     runtime = {"arithmetic": "portable", "device": "auto", "workers": 0, "batch_size": 1, "precision": "auto"}
     with pytest.raises(params.ValidationError, match="promises the same bits for device cpu"):
-        params.TypeAdapter(params.RuntimeConfig).validate_python(runtime | {"share_decode": True} | change)
+        params.TypeAdapter(params.RuntimeConfig).validate_python(runtime | change)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from rine.training import baselines
+from rine import baselines
 
 L, D = 3, 4
 
@@ -20,8 +20,8 @@ class Tokens:
 
     def __init__(self, pictures: int, seed: int, block: int = L - 1, views: tuple[str, ...] = ("0",)) -> None:
         rng = np.random.default_rng(seed)
-        rows = [(f"{i:032x}", f"{i}.png", i % 2, view) for i in range(pictures) for view in views]
-        self.rows = pd.DataFrame(rows, columns=["digest", "path", "label", "view"])
+        rows = [("", f"{i:032x}", f"{i}.png", i % 2, view) for i in range(pictures) for view in views]
+        self.rows = pd.DataFrame(rows, columns=["source", "digest", "path", "label", "view"])
         values = rng.normal(size=(len(rows), L, D)) + 2
         values[self.rows["label"] == 1, block] += [4, -4, 4, -4]
         self.values = torch.from_numpy(values).half()

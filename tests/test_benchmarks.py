@@ -15,8 +15,8 @@ from benchmarks.measure import Figure, Skipped
 
 from rine import encoder as encoders
 from rine import params
+from rine.caching.store import Store
 from rine.features import Features
-from rine.features.store import Store
 from rine.params import AugmentationConfig, EncoderConfig, Params, TowerConfig
 from rine.training import Run
 

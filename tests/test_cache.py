@@ -20,16 +20,16 @@ from PIL import Image
 
 from rine import Detector, device, params
 from rine import encoder as encoders
-from rine.dataset.table import COLUMNS
-from rine.dataset.table import read as read_table
 from rine.features import Features
+from rine.features.table import COLUMNS
+from rine.features.table import read as read_table
 from rine.heads import HeadConfig, seeded_head
+from rine.heads.scoring import logits
 from rine.models import checkpoint
 from rine.params import Params
 from rine.pixels.pictures import open_rgb
 from rine.pixels.transforms import augment, centre_crop, rng_for
 from rine.stages.cache import cache
-from rine.training import logits
 
 STUDY = Path(__file__).parent.parent / "params.yaml"
 TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}
@@ -58,7 +58,7 @@ def study(root: Path, **changes: object) -> dict:
         for which, section in views.items()
     }
     raw["cache"]["shard_rows"] = 7
-    raw["runtime"] = {"device": "cpu", "workers": 1, "batch_size": "auto", "precision": "auto", "share_decode": False}
+    raw["runtime"] = {"device": "cpu", "workers": 1, "batch_size": "auto", "precision": "auto"}
     for dotted, value in changes.items():
         *path, last = dotted.split("__")
         place = raw
@@ -263,11 +263,11 @@ def test_pictures_that_are_gone_or_changed_are_named(root: Path) -> None:
 def test_after_a_picture_was_gone_for_a_while_every_token_is_its_own(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What follows a missing picture in its shard must not take its place in the journal."""
+    """What follows a missing picture in its shard must not take its place, and is not encoded again either."""
     from rine import encoder
-    from rine.features import store
+    from rine.caching import draft
 
-    monkeypatch.setattr(store, "SECONDS_BETWEEN_JOURNAL_ENTRIES", 0.0)
+    monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
     monkeypatch.setitem(encoder._ROWS, "cpu", 5)  # one picture a batch
     write_index(root, "test", {("gan", 0, "test"): 60})
     study = parsed(root, cache__shard_rows=100)
@@ -281,28 +281,71 @@ def test_after_a_picture_was_gone_for_a_while_every_token_is_its_own(
     with pytest.raises(ValueError, match=re.escape(path)):
         cache("tiny-test", study, root / "artifacts")
     (root / "away.png").rename(root / "data" / path)
-    # those before it are kept, those after it are encoded once more
-    assert cache("tiny-test", study, root / "artifacts").endswith("encoded 40, reused 20")
+    assert cache("tiny-test", study, root / "artifacts").endswith("encoded 1, reused 59")
     assert files(out) == expected
+    assert len(shards_in(root / "another store")) == 1
 
 
-def test_a_picture_that_only_another_encoder_lacks_may_be_gone(root: Path) -> None:
-    write_index(root, "test", {("gan", 0, "test"): 11})
-    index = root / "artifacts" / "index" / "test.csv"
-    whole = index.read_text()
-    index.write_text("".join(whole.splitlines(keepends=True)[:-1]))
-    assert cache("tiny-test", parsed(root), root / "artifacts").endswith("encoded 10, reused 0")
-    index.write_text(whole)
-    (root / "data" / read_table(index)["path"].iloc[4]).unlink()
-    together = parsed(root, runtime__share_decode=True)
-    said = cache("tiny-test", together, root / "artifacts")
-    assert said.endswith("encoded 1, reused 10; by ViT-T/16 too: encoded 8, reused 0")
-    with pytest.raises(ValueError, match="No such file"):
-        cache("other-test", together, root / "artifacts")
+def test_parts_of_a_killed_run_serve_a_set_that_grew_meanwhile(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rine.caching import draft
+
+    monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
+    (root / "data" / "a/b/1/test/03.png").rename(root / "away.png")
+    with pytest.raises(ValueError, match="No such file"):  # leaves a part of 6 of the first 7 rows
+        cache("tiny-test", parsed(root), root / "artifacts")
+    (root / "away.png").rename(root / "data" / "a/b/1/test/03.png")
+    write_index(root, "test", TEST | {("a/b", 1, "test"): 11})
+    assert cache("tiny-test", parsed(root, cache__shard_rows=5), root / "artifacts").endswith("encoded 15, reused 6")
+
+
+def test_sets_cut_otherwise_share_their_rows(root: Path) -> None:
+    artifacts, out = root / "artifacts", root / "artifacts" / "features" / "tiny" / "test"
+    assert "encoded 19, reused 0" in cache("tiny-test", parsed(root), artifacts)
+    assert "encoded 0, reused 19" in cache("tiny-test", parsed(root, cache__shard_rows=4), artifacts)
+    cut = files(out)
+    os.environ["RINE_STORE"] = str(root / "another store")
+    cache("tiny-test", parsed(root, cache__shard_rows=4), artifacts)
+    assert files(out) == cut
+
+
+def test_a_unit_that_is_done_is_seen_without_reading_other_manifests(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rine.caching.store import Store
+
+    cache("tiny-test", parsed(root), root / "artifacts")
+    n_shards = len(shards_in(root / "store"))
+    write_index(root, "test", TEST | {("new", 1, "test"): 3})
+    read: list[str] = []
+    manifest = Store._manifest
+    monkeypatch.setattr(Store, "_manifest", lambda store, name: read.append(name) or manifest(store, name))
+    monkeypatch.setattr(Store, "find", lambda store, keys, but: pytest.fail("nothing to look for"))
+    with pytest.raises(pytest.fail.Exception, match="nothing to look for"):
+        cache("tiny-test", parsed(root), root / "artifacts")
+    monkeypatch.undo()
+    assert len(read) == n_shards + 1  # each unit's own, the new one's is not there
+
+
+def test_shared_pictures_are_encoded_and_stored_once(root: Path) -> None:
+    """Two generators with one folder of real pictures: the same rows in two groups of the set."""
+    pictures = read_table(root / "artifacts" / "index" / "test.csv")
+    shared = pictures[pictures["source"] == "gan"].assign(source="other")
+    pd.concat([pictures, shared]).to_csv(root / "artifacts" / "index" / "test.csv", index=False)
+    assert "29 views: encoded 19, reused 10" in cache("tiny-test", parsed(root), root / "artifacts")
+    assert len(shards_in(root / "store")) == 4
+    features = Features.open(root / "artifacts" / "features" / "tiny" / "test")
+    twice = [features.select((features.rows["source"] == source).to_numpy()).array() for source in ("gan", "other")]
+    np.testing.assert_array_equal(*twice)
+    links = {file.name: file.stat().st_nlink for file in root.glob("artifacts/features/tiny/test/*.safetensors")}
+    assert links["other-0-centre-000.safetensors"] == 3  # the store's, and that of each source
+
+
+def shards_in(store: Path) -> list[Path]:
+    return [file for file in store.rglob("*.json") if file.name != "about.json"]
 
 
 def test_two_names_of_one_encoder_share_a_store(root: Path) -> None:
-    study = parsed(root, runtime__share_decode=True, encoders__other__seed=0)
+    study = parsed(root, encoders__other__seed=0)
     assert cache("tiny-test", study, root / "artifacts").endswith("encoded 19, reused 0")
     assert cache("other-test", study, root / "artifacts").endswith("encoded 0, reused 19")
 
@@ -315,34 +358,13 @@ def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
         cache("tiny-test", parsed(root), root / "artifacts")
 
 
-def test_one_decode_serves_several_encoders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rine.features import decoding
+def test_a_picture_is_decoded_once_for_all_its_views(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rine.caching import decode
 
     opened: list[object] = []
-    monkeypatch.setattr(decoding, "open_rgb", lambda *args: opened.append(args) or open_rgb(*args))
-    alone, together = parsed(root), parsed(root, runtime__share_decode=True)
-    artifacts, out = root / "artifacts", root / "artifacts" / "features"
-    assert cache("other-train", alone, artifacts).endswith("views: encoded 29, reused 0")
+    monkeypatch.setattr(decode, "open_rgb", lambda *args: opened.append(args) or open_rgb(*args))
+    assert "encoded 29, reused 0" in cache("tiny-train", parsed(root), root / "artifacts")
     assert len(opened) == 11
-    expected = files(out / "other" / "train")
-
-    monkeypatch.setenv("RINE_STORE", str(root / "another store"))
-    said = cache("tiny-train", together, artifacts)
-    assert said.endswith("encoded 29, reused 0; by ViT-T/16 too: encoded 29, reused 0")
-    assert len(opened) == 22
-    assert not (out / "other" / "test").exists()
-    # the other's own item finds them, and what it makes does not show who encoded them
-    assert cache("other-train", together, artifacts).endswith("views: encoded 0, reused 29")
-    assert len(opened) == 22
-    assert files(out / "other" / "train") == expected
-
-
-def test_an_encoder_that_cannot_be_had_is_left_to_its_own_item(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = parsed(root, runtime__share_decode=True, encoders__other__pretrained=str(root / "none.pt"))
-    assert cache("tiny-test", study, root / "artifacts").endswith("encoded 19, reused 0")
-    assert "tiny-test: not by other as well" in capsys.readouterr().err
-    with pytest.raises(ValueError, match=r"none\.pt"):
-        cache("other-test", study, root / "artifacts")
 
 
 PROGRAM = """
@@ -351,11 +373,11 @@ from pathlib import Path
 import open_clip
 from rine import params
 from rine import encoder
-from rine.features import store
+from rine.caching import draft
 from rine.stages.cache import cache
 
 params_file, artifacts, count = sys.argv[1:]
-store.SECONDS_BETWEEN_JOURNAL_ENTRIES = 0.0
+draft.SECONDS_BETWEEN_PARTS = 0.0
 encoder._ROWS["cpu"] = 5  # one picture a batch
 forward = encoder.Encoder.forward
 def slow(self, pictures):
@@ -422,8 +444,15 @@ def test_killed_at_random_moments_and_started_again_gives_the_same_bytes(root: P
     assert files(out) == whole
     # nothing is encoded twice but what was under way
     assert count.stat().st_size - n_forwards <= 47 + kills * (2 * device.usable_cores() + 2)
-    assert not list((root / "killed").rglob("*.rows"))
-    assert not list((root / "killed").rglob("*.tmp"))
+    # a part outlives its unit until the store is opened again, a file half written until nobody can be writing it
+    left = list((root / "killed").rglob("*.tmp"))
+    assert len(left) <= kills
+    for file in left:
+        os.utime(file, (0, 0))
+    os.environ["RINE_STORE"] = str(root / "killed")
+    assert "encoded 0" in cache("tiny-train", params.read(root / "params.yaml"), root / "artifacts")
+    kept = {file.name for file in (root / "killed").rglob("*.*")}
+    assert kept == {file.name for file in (root / "whole").rglob("*.*")}
 
 
 def test_scores_from_cached_tokens_are_those_from_pictures(root: Path) -> None:

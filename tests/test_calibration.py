@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-from rine.scores.calibration import Calibration, as_dict, fit, from_dict, probability, verdict
+from rine.scores.calibration import fit, probability, verdict
 
 
 def drawn(n: int, scale: float, bias: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -100,11 +98,3 @@ def test_where_it_cannot_be_had_nothing_is_changed_and_the_reason_is_given(label
     assert not found.fitted
     assert probability(found, np.array([0.0, 2.0])) == pytest.approx([0.5, 1 / (1 + np.exp(-2))])
     assert verdict(found, 5.0)[0] == "inconclusive"
-
-
-def test_it_can_be_stored_as_json():
-    found = fit(*drawn(100, 1.0, 0.0))
-    assert from_dict(json.loads(json.dumps(as_dict(found)))) == found
-    assert from_dict(as_dict(Calibration())) == Calibration()
-    with pytest.raises(ValueError, match="unknown key temperature; allowed: scale"):
-        from_dict({"temperature": 1})

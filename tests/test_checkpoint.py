@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rine.detector import published
+from rine.detector.published import convert
 from rine.heads import Head, HeadConfig, seeded_head
-from rine.models import checkpoint, published
+from rine.models import checkpoint
 from rine.models.checkpoint import CheckpointError
-from rine.models.published import convert
 from rine.params import EncoderConfig, TowerConfig
 from rine.scores.calibration import Calibration
 
@@ -211,6 +212,10 @@ def test_the_card_says_what_one_must_know(tmp_path: Path) -> None:
     )
     assert "Figures without meaning." in sample
     assert "None were fitted" in sample
+
+
+def test_the_card_names_the_crop_that_the_model_sees() -> None:
+    assert "crops of 336 pixels" in checkpoint.model_card(META | {"transform": {"crop": 336}})
 
 
 # Published files.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,13 @@ def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch):
         "cache: 4 of 8, 0.4 picture/s, 11 s left, waiting",
         "cache: 8 of 8, 0.3 picture/s, 0 s left, waiting",
     ]
+
+
+def test_the_command_line_itself_imports_nothing_heavy():
+    """What params.yaml says of arithmetic has to be set before NumPy or PyTorch is imported."""
+    heavy = "{'numpy', 'torch', 'pandas', 'scipy'} & set(sys.modules)"
+    code = f"import sys, rine.cli as cli; cli.study({str(ROOT / 'params.yaml')!r}); sys.exit({heavy} or 0)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
 
 
 def test_version():

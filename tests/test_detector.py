@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 import tiny_model
 from rine import Detector, encoder
+from rine.detector.stored import ModelNotFound, find_model
 from rine.encoder import tower
 from rine.models import checkpoint
-from rine.models.stored import ModelNotFound, find_model
 from rine.params import EncoderConfig, TowerConfig
 from rine.pixels.transforms import centre_crop, ten_crop
 

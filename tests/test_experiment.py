@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ import torch
 
 from rine import params
 from rine.features import Features
+from rine.features.sets import open_sets, share
 from rine.scores.publish import headline, publish, stack
 from rine.stages.best import block_shares
 from rine.stages.perturb import degraded, replaced
 from rine.training import Run
-from rine.training.experiment import Experiment, _share, check_both_classes, experiment, training_pictures
+from rine.training.experiment import experiment, fit, run_table
 
 STUDY = params.read(Path(__file__).parents[1] / "params.yaml")
 ABOUT = {"n_blocks": 2, "width": 4, "encoder": {"name": "toy"}}
@@ -46,53 +48,82 @@ class Toy(Features):
 
 
 @pytest.fixture
-def toy(monkeypatch, tmp_path):
-    monkeypatch.setattr("rine.training.experiment.Features", Toy)
-    return Experiment("grid", tmp_path, classes=("horse",))
+def opened(monkeypatch):
+    """The folders of the feature sets that were opened."""
+    folders = []
+
+    def noted(folder):
+        folders.append(Path(folder).name)
+        return Toy.open(folder)
+
+    monkeypatch.setattr("rine.features.sets.Features", SimpleNamespace(open=noted))
+    return folders
 
 
-def test_only_the_settings_classes_are_learnt(toy):
-    learn, held_out = training_pictures(toy, STUDY)
-    assert set(learn.rows["category"]) == {"horse"}
-    assert set(learn.rows["split"]) == {"train"}
-    assert set(held_out.rows["split"]) == {"val"}
-    assert len(learn) == 12
+@pytest.fixture
+def sets(opened, tmp_path):
+    return open_sets(tmp_path)
 
 
-def test_a_class_that_no_picture_has_is_named_with_those_there_are(toy):
+def test_a_training_set_its_validation_pictures_and_its_test_set_are_opened_once(opened, tmp_path):
+    sets = open_sets(tmp_path)
+    runs = [Run(q=1, proj_dim=8, xi=0.1)]
+    torch.set_num_threads(1)
+    for classes in (("horse",), ("chair", "horse")):
+        for fraction in (0.5, 1.0):
+            list(experiment("dataset_size", sets.of_classes(classes).share(fraction, 0), runs, STUDY, [1], "cpu"))
+    assert opened == ["train", "test"]
+    open_sets(tmp_path, "ldm")
+    open_sets(tmp_path, test=False)
+    assert opened[2:] == ["ldm", "synthbuster", "train"]
+
+
+def test_only_the_settings_classes_are_learnt(sets):
+    horses = sets.of_classes(("horse",))
+    assert set(horses.train.rows["category"]) == {"horse"}
+    assert set(horses.train.rows["split"]) == {"train"}
+    assert set(horses.val.rows["split"]) == {"val"}
+    assert (len(horses.train), len(horses.val), len(horses.test)) == (12, 4, 16)
+    assert sets.of_classes(()) is sets
+
+
+def test_a_class_that_no_picture_has_is_named_with_those_there_are(sets):
     with pytest.raises(ValueError, match=r"\['hrose'\].* has no picture; its classes are \['chair', 'horse'\]"):
-        training_pictures(replace(toy, classes=("chair", "hrose")), STUDY)
+        sets.of_classes(("chair", "hrose"))
 
 
 def test_smaller_shares_lie_inside_larger_ones():
     digests = pd.Series([f"{i:032x}" for i in range(50)])
-    kept = {fraction: set(digests[_share(digests, fraction, seed=0)]) for fraction in (0.2, 0.5, 1.0)}
+    kept = {fraction: set(digests[share(digests, fraction, seed=0)]) for fraction in (0.2, 0.5, 1.0)}
     assert [len(kept[fraction]) for fraction in kept] == [10, 25, 50]
     assert kept[0.2] < kept[0.5] < kept[1.0]
     shuffled = digests.sample(frac=1, random_state=1)
-    assert set(shuffled[_share(shuffled, 0.2, seed=0)]) == kept[0.2]
+    assert set(shuffled[share(shuffled, 0.2, seed=0)]) == kept[0.2]
 
 
-def test_one_class_alone_is_refused(toy):
-    learn, _ = training_pictures(toy, STUDY)
-    with pytest.raises(ValueError, match=r"12 real|6 real"):
-        check_both_classes(learn.select((learn.rows["label"] == 0).to_numpy()), toy)
+def test_a_share_is_of_the_training_pictures_alone(sets):
+    half = sets.share(0.5, seed=0)
+    assert (len(half.train), len(half.val), len(half.test)) == (12, 8, 16)
+    assert run_table("dataset_size", half, [Run(1, 8, 0.1)], STUDY, 1)["fraction"].tolist() == [0.5]
 
 
-def test_look_outs_hold_every_run_and_every_picture_and_are_published(toy, tmp_path):
+def test_one_class_alone_is_refused(sets):
+    real = replace(sets, train=sets.train.select((sets.train.rows["label"] == 0).to_numpy()))
+    with pytest.raises(ValueError, match="12 real and 0 synthetic ones of any class"):
+        next(fit(real, [Run(1, 8, 0.1)], STUDY, [1], "cpu"))
+
+
+def test_scores_hold_every_run_at_every_epoch_asked_for_and_every_picture(sets, tmp_path):
     runs = [Run(q=1, proj_dim=8, xi=xi) for xi in (0.1, 0.4)]
     torch.set_num_threads(1)
-    scores = list(experiment(toy, runs, STUDY, [1, 3], "cpu"))
+    scores = list(experiment("grid", sets.of_classes(("horse",)), runs, STUDY, [1, 3], "cpu"))
     assert [part.logits.shape for part in scores] == [(2, 4 + 16)] * 2
     both = stack(scores)
     assert both.runs["epochs"].tolist() == [1, 1, 3, 3]
     assert both.runs["xi"].tolist() == [0.1, 0.4, 0.1, 0.4]
 
-    index = tmp_path / "index"
-    index.mkdir()
-    sets = {"generator": "progan", "family": "gan", "study": "grid", "real": "progan", "fake": "progan"}
-    pd.DataFrame([sets]).to_csv(index / "test_sets.csv", index=False)
-    table = publish(scores, tmp_path / "grid", tmp_path / "grid.json", tmp_path)
+    test_sets = {"generator": "progan", "family": "gan", "study": "grid", "real": "progan", "fake": "progan"}
+    table = publish(scores, tmp_path / "grid", pd.DataFrame([test_sets]))
     assert len(table) == 4
     best = headline(table)["best"]
     assert best["acc"] + best["ap"] == pytest.approx((table["acc"] + table["ap"]).max(), abs=1e-5)
@@ -115,7 +146,7 @@ def test_perturbed_pictures_take_the_places_of_the_untouched():
 
 def test_sweeps_need_strengths():
     rows = images("x").assign(view="blur")
-    assert degraded(np.zeros((1, 1)), rows, pd.DataFrame({"study": ["perturb"]})) is None
+    assert degraded(np.zeros((1, 1)), rows, pd.DataFrame({"study": ["perturb"]})) == []
 
 
 def test_block_shares_count_dimensions_by_their_largest_block():

@@ -18,9 +18,9 @@ import tiny_model
 from rine import Detector
 from rine.cli import app
 from rine.detector.explain import block_shares, changes, explain
+from rine.detector.explanation import heat
 from rine.pixels.crops import cut, grid
 from rine.pixels.pictures import UnreadablePicture
-from rine.plots.explanation import heat
 
 
 @pytest.fixture(scope="module")

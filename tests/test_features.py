@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rine.caching import files
 from rine.features import COLUMNS, Features, FeaturesError, shards
 
 SHAPE = (3, 8)
@@ -21,7 +22,7 @@ def feature_set(folder: Path, lengths: tuple[int, ...] = (5, 1, 7), shape: tuple
     rows, tokens = [], []
     for number, n in enumerate(lengths):
         values = rng.standard_normal((n, *shape)).astype(np.float16)
-        shards.write(folder / f"s{number}.safetensors", values)
+        files.write_tokens(folder / f"s{number}.safetensors", values)
         rows += [{"shard": f"s{number}.safetensors", "row": i} for i in range(n)]
         tokens.append(values)
     table = pd.DataFrame(rows)
@@ -35,7 +36,7 @@ def feature_set(folder: Path, lengths: tuple[int, ...] = (5, 1, 7), shape: tuple
     return np.concatenate(tokens)[order]
 
 
-@pytest.mark.parametrize("shape", [SHAPE, (24, 1024)])  # small rows are gathered, large ones copied
+@pytest.mark.parametrize("shape", [SHAPE, (24, 1024)])
 def test_tokens_come_in_the_order_asked(tmp_path: Path, shape: tuple[int, int]) -> None:
     expected = feature_set(tmp_path, shape=shape)
     features = Features.open(tmp_path)
@@ -52,7 +53,7 @@ def test_tokens_come_in_the_order_asked(tmp_path: Path, shape: tuple[int, int]) 
         np.testing.assert_array_equal(features.array(asked), expected[asked])
 
 
-def test_rows_in_one_shard_are_gathered(tmp_path: Path) -> None:
+def test_rows_of_one_shard_come_in_the_order_asked(tmp_path: Path) -> None:
     expected = feature_set(tmp_path, lengths=(40,))
     asked = np.random.default_rng(1).permutation(40)
     np.testing.assert_array_equal(Features.open(tmp_path).array(asked), expected[asked])
@@ -97,10 +98,10 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
     shard.write_bytes(whole[:-2])
     with pytest.raises(shards.ShardError, match="s2"):
         Features.open(tmp_path)
-    shards.write(shard, np.zeros((2, *SHAPE), np.float16))
+    files.write_tokens(shard, np.zeros((2, *SHAPE), np.float16))
     with pytest.raises(FeaturesError, match=r"s2.safetensors has no row"):
         Features.open(tmp_path)
-    shards.write(shard, np.zeros((7, 3, 9), np.float16))
+    files.write_tokens(shard, np.zeros((7, 3, 9), np.float16))
     with pytest.raises(FeaturesError, match=r"features\.json says"):
         Features.open(tmp_path)
     shard.unlink()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rine.heads import Head, HeadConfig, importance, mask_shapes, seeded_head
+from rine.heads import Head, HeadConfig, seeded_head
+from rine.training.masks import mask_shapes, masked_forward
 
 POOLS = ("importance", "mean", "last")
 
@@ -86,11 +87,11 @@ def test_masks_take_the_place_of_dropout(pool: str) -> None:
     expected = head(tokens)
     for hook in hooks:
         hook.remove()
-    given = head.eval()(tokens, factors)
+    given = masked_forward(head.eval(), tokens, factors)
     assert torch.equal(given[0], expected[0])
     assert torch.equal(given[1], expected[1])
     blocks = slice(-1, None) if pool == "last" else slice(None)
-    assert torch.equal(head(tokens[:, blocks] * factors[0], [None, *factors[1:]])[0], expected[0])
+    assert torch.equal(masked_forward(head, tokens[:, blocks] * factors[0], [None, *factors[1:]])[0], expected[0])
     shapes = mask_shapes(head.config, 4)
     assert [tuple(factor.shape) for factor in factors] == shapes
 
@@ -98,7 +99,7 @@ def test_masks_take_the_place_of_dropout(pool: str) -> None:
 def test_without_a_mask_a_layer_is_as_in_evaluation() -> None:
     config = HeadConfig(q=2, proj_dim=4, n_blocks=3, width=5)
     head, tokens = seeded_head(config, seed=0).eval(), torch.randn(2, 3, 5)
-    without = head(tokens, [None] * len(mask_shapes(config, 2)))
+    without = masked_forward(head, tokens, [None] * len(mask_shapes(config, 2)))
     assert all(map(torch.equal, without, head(tokens)))
 
 
@@ -134,10 +135,3 @@ def test_initialisation_depends_on_the_seed_alone_and_disturbs_no_other_draw() -
 def test_impossible_shapes_are_errors_that_name_the_value(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HeadConfig(**({"q": 1, "proj_dim": 4, "n_blocks": 2, "width": 3} | change))
-
-
-def test_share_of_dimensions_by_the_block_that_matters_most() -> None:
-    head = seeded_head(HeadConfig(1, 4, n_blocks=3, width=2), seed=0)
-    with torch.no_grad():
-        head.alpha[0] = torch.tensor([[5.0, 0, 0, 0], [0, 0, 1, 0], [1, 9, 0, 2]])
-    np.testing.assert_allclose(importance(head), [0.25, 0.25, 0.5])

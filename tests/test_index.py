@@ -16,8 +16,8 @@ from dataset_folders import OLD, Seeds, config, save
 from rine.dataset import fact_store, facts, index
 from rine.dataset.facts import Facts, Skipped
 from rine.dataset.listing import DatasetError
-from rine.dataset.table import COLUMNS
-from rine.dataset.table import read as read_table
+from rine.features.table import COLUMNS
+from rine.features.table import read as read_table
 from rine.params import PrepareConfig
 
 

@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import binom
 from sklearn.metrics import average_precision_score
 
-from rine.scores import TestSet
-from rine.scores.intervals import (
+from rine.evaluation.intervals import (
     _ranking,
     _weighted_accuracy,
     _weighted_average_precision,
@@ -17,6 +16,7 @@ from rine.scores.intervals import (
     interval,
     resample,
 )
+from rine.scores import TestSet
 
 CONFIDENCE = 0.95
 

@@ -17,9 +17,9 @@ from dataset_folders import (
     synthbuster,
     universal_fake_detect,
 )
+from rine.dataset.generators import FAMILY, GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.dataset.layouts import LAYOUTS, WITH_CLASSES, list_all
 from rine.dataset.listing import DatasetError, Listing
-from rine.generators import FAMILY, GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 
 
 def listed(root: Path, layout: str, **keys: object) -> Listing:

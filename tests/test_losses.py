@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rine.heads.losses import supervised_contrastive, total
+from rine.training.losses import supervised_contrastive, total
 
 TEMPERATURE = 0.07
 

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss
 
-from rine.scores.calibration import Calibration
-from rine.scores.metrics import (
+from rine.evaluation.metrics import (
     METRICS,
-    accuracy_of_runs,
-    average_precision_of_runs,
     evaluate,
-    log_loss_of_runs,
     metrics_table,
 )
+from rine.scores.calibration import Calibration
+from rine.scores.of_runs import accuracy_of_runs, average_precision_of_runs, log_loss_of_runs
 
 LABELS = np.repeat([False, True], [30, 20])
 FITTED = Calibration(scale=2.0, bias=-1.0, threshold_fpr1=1.0, threshold_fpr5=0.5, n=40)

@@ -12,9 +12,17 @@ import pytest
 from matplotlib.colors import to_rgb
 from sklearn.metrics import roc_curve
 
-from rine.plots import curves, embeddings, grid, studies
-from rine.plots.offline import write_template
-from rine.plots.style import COLOURS, DASHES, HATCHES, MARKERS, png
+from rine.drawing import COLOURS, DASHES, HATCHES, MARKERS, png, styled
+from rine.report.bars import draw_bars
+from rine.report.by_generator import draw_beside
+from rine.report.offline import write_template
+from rine.report.sections.curves import curve_points, draw_curves
+from rine.report.sections.dataset_size import draw_by_generator
+from rine.report.sections.epochs import draw_epochs
+from rine.report.sections.grid import draw_boxes, draw_head_size
+from rine.report.sections.headline import draw_rules
+from rine.report.sections.inside import draw_embeddings, draw_importance
+from rine.report.sections.perturb import draw_degradation
 
 TEMPLATES = sorted((Path(__file__).parents[1] / ".dvc" / "plots").glob("*.json"))
 SETTINGS = ("1-class", "4-class")
@@ -51,29 +59,29 @@ def sweep() -> pd.DataFrame:
 
 
 FIGURES = {
-    "boxes": lambda: grid.boxes(runs(), "A"),
-    "head_size": lambda: grid.head_size(runs(), "A"),
-    "beside": lambda: grid.beside(compared()),
-    "epochs": lambda: studies.epochs(runs()),
-    "by_generator": lambda: studies.by_generator(by_generator(), "fraction", "Share"),
-    "bars": lambda: studies.bars(by_generator().rename(columns={"generator": "name"})),
-    "rules": lambda: studies.rules(rules(), ["paper", "mean", "family_out"]),
-    "roc": lambda: curves.curves(pd.DataFrame({"setting": "a", "family": "GAN", "x": [0.0, 1], "y": [0.5, 1]}), "roc"),
-    "degradation": lambda: curves.degradation(sweep()),
-    "importance": lambda: embeddings.importance({"a": pd.DataFrame({"block": [1, 2], "share": [0.25, 0.75]})}),
-    "tsne": lambda: embeddings.tsne({"a": pd.DataFrame({"x": [0.0, 1], "y": [0.0, 1], "group": ["real", "own"]})}),
+    "boxes": lambda: draw_boxes(runs(), "A"),
+    "head_size": lambda: draw_head_size(runs(), "A"),
+    "beside": lambda: draw_beside(compared()),
+    "epochs": lambda: draw_epochs(runs()),
+    "by_generator": lambda: draw_by_generator(by_generator()),
+    "bars": lambda: draw_bars(by_generator().rename(columns={"generator": "name"})),
+    "rules": lambda: draw_rules(rules(), ["paper", "mean", "family_out"]),
+    "roc": lambda: draw_curves(pd.DataFrame({"setting": "a", "family": "GAN", "x": [0.0, 1], "y": [0.5, 1]}), "roc"),
+    "degradation": lambda: draw_degradation(sweep()),
+    "importance": lambda: draw_importance({"a": pd.DataFrame({"block": [1, 2], "share": [0.25, 0.75]})}),
+    "tsne": lambda: draw_embeddings(pd.DataFrame({"x": [0.0, 1], "y": [0.0, 1], "group": ["real", "own"]}), "a"),
 }
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_same_data_give_the_same_bytes(name: str):
-    first = png(FIGURES[name]())
+    first = png(styled(FIGURES[name])())
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red"}):  # a user's own style changes nothing
-        assert png(FIGURES[name]()) == first
+        assert png(styled(FIGURES[name])()) == first
 
 
 def test_other_data_give_other_bytes():
-    assert png(studies.epochs(runs())) != png(studies.epochs(runs().assign(acc=0.5)))
+    assert png(draw_epochs(runs())) != png(draw_epochs(runs().assign(acc=0.5)))
 
 
 def test_a_notice_is_drawn():
@@ -90,7 +98,7 @@ def test_series_stay_apart_in_grey_and_without_colour():
 
 def test_bars_show_the_numbers_they_stand_for():
     means = pd.DataFrame({"setting": ["a", "b"], "name": "whole", "acc": [0.913, 0.4], "ap": [0.99, 0.5]})
-    figure = studies.bars(means)
+    figure = draw_bars(means)
     assert {text.get_text() for text in figure.axes[0].texts} == {"91.3", "40.0"}
     bottom, top = figure.axes[0].get_ylim()
     assert bottom <= 0.4
@@ -101,7 +109,7 @@ def test_bars_show_the_numbers_they_stand_for():
 def test_box_plots_of_a_parameter_are_of_one_encoder():
     table = runs()
     table.loc[table["backbone"] == "B", "acc"] = 0.01
-    figure = grid.boxes(table, "A")
+    figure = draw_boxes(table, "A")
     encoder, xi = figure.axes[0], figure.axes[1]
     lowest = [min(min(line.get_ydata()) for line in axes.lines if len(line.get_ydata())) for axes in (encoder, xi)]
     assert lowest[0] == 0.01
@@ -112,7 +120,7 @@ def test_roc_points_lie_on_the_curve_of_scikit_learn():
     rng = np.random.default_rng(1)
     labels = rng.permutation(np.repeat([0, 1], 50))
     logits = labels + rng.normal(size=100)
-    x, y = curves.curve_points("roc", labels, logits)
+    x, y = curve_points("roc", labels, logits)
     false, true, _ = roc_curve(labels, logits, drop_intermediate=False)
     expected = [true[false <= at + 1e-12].max() for at in x]
     np.testing.assert_allclose(y, expected)
@@ -122,7 +130,7 @@ def test_roc_points_lie_on_the_curve_of_scikit_learn():
 def test_precision_is_the_best_to_be_had_at_a_recall_or_more():
     labels = np.array([1, 0, 1, 1, 0])
     logits = np.array([5.0, 4, 3, 2, 1])
-    x, y = curves.curve_points("pr", labels, logits)
+    x, y = curve_points("pr", labels, logits)
     at = dict(zip(x.round(3), y, strict=True))
     assert at[0.2] == 1  # the first picture alone: a third found, nothing wrong
     assert at[0.5] == pytest.approx(3 / 4)  # two found cost one false alarm, but three found have better precision
@@ -133,7 +141,7 @@ def test_precision_is_the_best_to_be_had_at_a_recall_or_more():
 @pytest.mark.parametrize("kind", ["roc", "pr"])
 def test_one_class_has_no_curve(kind: str):
     with pytest.raises(ValueError, match="one class only"):
-        curves.curve_points(kind, np.ones(5), np.arange(5))
+        curve_points(kind, np.ones(5), np.arange(5))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

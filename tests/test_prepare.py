@@ -20,9 +20,10 @@ from dataset_folders import (
     universal_fake_detect,
 )
 from rine.dataset import index
-from rine.dataset.table import read as read_table
-from rine.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
+from rine.dataset.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
+from rine.features.table import read as read_table
 from rine.params import PrepareConfig
+from rine.paths import Paths
 from rine.stages.prepare import prepare
 
 
@@ -41,7 +42,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_study_of_the_paper(tmp_path: Path, study: PrepareConfig) -> None:
-    line = prepare(study, tmp_path / "artifacts", tmp_path / "metrics")
+    line = prepare(study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))
     out = tmp_path / "artifacts" / "index"
     tables = {name: read_table(out / f"{name}.csv") for name in ("train", "test", "ldm", "synthbuster")}
     assert {name: set(table["split"]) for name, table in tables.items()} == {
@@ -67,8 +68,8 @@ def test_the_study_of_the_paper(tmp_path: Path, study: PrepareConfig) -> None:
 
 
 def test_same_bytes_whatever_is_remembered(tmp_path: Path, study: PrepareConfig) -> None:
-    first = prepare(study, tmp_path / "a", tmp_path / "a" / "metrics")
-    second = prepare(study, tmp_path / "b", tmp_path / "b" / "metrics")
+    first = prepare(study, Paths(tmp_path / "a", tmp_path / "a" / "metrics"))
+    second = prepare(study, Paths(tmp_path / "b", tmp_path / "b" / "metrics"))
     assert ", 0 known from before" in first
     assert "; 0 files read" in second
     assert written(tmp_path / "a") == written(tmp_path / "b")
@@ -82,7 +83,7 @@ def test_warnings_and_what_was_left_out_are_told(
     (folder / "broken.jpg").write_text("no picture")
     save(folder / "leak.png", 1000)
     save(tmp_path / "data" / "test" / "san" / "1_fake" / "leak.png", 1000)
-    line = prepare(study, tmp_path / "artifacts", tmp_path / "metrics")
+    line = prepare(study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))
     assert "1 left out" in line
     told = capsys.readouterr().err
     assert "warning: test/san/1_fake/leak.png (test) and train/horse/1_fake/leak.png (train)" in told
@@ -102,7 +103,7 @@ def test_shortcuts_are_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     seeds.folder(tmp_path / "data" / "fake", 10)
     own = {"real": ["real"], "fake": ["fake"], "split": "test"}
     study = config(tmp_path / "data", {"jpeg_quality": 90, "size": 32}, mine=own)
-    prepare(study, tmp_path, tmp_path / "metrics")
+    prepare(study, Paths(tmp_path, tmp_path / "metrics"))
     metrics = json.loads((tmp_path / "metrics" / "prepare.json").read_text())
     assert metrics["shortcut_ap"] == {
         "raw": {"mean_of_test_sets": 1.0, "mine": 1.0},
@@ -119,7 +120,7 @@ def test_it_starts_without_torch() -> None:
 
 def test_a_class_that_no_training_picture_has_is_an_error_before_anything_is_encoded(tmp_path, study):
     with pytest.raises(ValueError, match=r"settings.mine names \['hrose'\].*choose from \[.*'horse'"):
-        prepare(study, tmp_path, tmp_path / "metrics", {"one": ["horse"], "mine": ["hrose", "horse"]})
+        prepare(study, Paths(tmp_path, tmp_path / "metrics"), {"one": ["horse"], "mine": ["hrose", "horse"]})
 
 
 def test_what_dvc_or_a_study_would_miss_is_said(tmp_path):

@@ -17,12 +17,15 @@ import pytest
 import yaml
 
 from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
-from rine.report.degradation import degradation
+from rine.evaluation.intervals import interval
 from rine.report.labels import label, labels_of
-from rine.report.study import from_scores, gather
-from rine.report.write import sections_of
+from rine.report.section import Content, Report, Section
+from rine.report.sections import SECTIONS
+from rine.report.sections.perturb import degradation
+from rine.report.study import Study, from_scores, gather
+from rine.report.table import Row, Table, text
+from rine.report.write import compile_report, write_page
 from rine.scores import ImageScores
-from rine.scores.intervals import interval
 from rine.scores.table import ScoresError, read_scores
 from rine.stages.report import Places, report, report_scores
 
@@ -38,6 +41,10 @@ def places(folder: Path) -> Places:
         folder / "artifacts", folder / "metrics", folder / "plots", folder / "report", folder / "published",
         folder / "timings.json", folder / "plots.html",
     )  # fmt: skip
+
+
+def study_in(folder: Path) -> Study:
+    return gather(SMALL, folder / "artifacts", folder / "published", folder / "timings.json")
 
 
 def encoders(pretrained: str) -> dict:
@@ -67,7 +74,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, where a test is about words and numbers."""
-    monkeypatch.setattr("rine.stages.report.render", lambda sections, notice="": {})
+    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {})
 
 
 class Page(HTMLParser):
@@ -190,18 +197,18 @@ def test_metrics_hold_the_headline_and_every_generator(whole: Path):
 
 
 def test_models_are_averaged_over_their_own_study_alone(whole: Path):
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
-    assert study.at_home("LDM", "dalle2")
-    assert not study.at_home("LDM", "mine")
-    assert not study.at_home("4-class", "glide")
+    study = study_in(whole)
+    assert study.in_study("LDM", "dalle2")
+    assert not study.in_study("LDM", "mine")
+    assert not study.in_study("4-class", "glide")
     generators = json.loads((whole / "metrics" / "generators.json").read_text())
     assert set(generators["ldm"]) == {"dalle2", "glide"}
 
 
 def test_intervals_stand_in_the_tables(whole: Path):
     """The interval of a mean is that of the bootstrap over the test sets of the setting's study."""
+    from rine.evaluation.intervals import bootstrap
     from rine.scores import test_sets_of
-    from rine.scores.intervals import bootstrap
 
     scores = ImageScores.read(whole / "artifacts" / "validate")
     mine = scores.take((scores.runs["classes"] == "horse").to_numpy())
@@ -241,12 +248,12 @@ def test_the_mode_of_the_perturbations_is_named(copy: Path, mode: str, words: st
 def test_degradation_starts_from_the_same_pictures_untouched(whole: Path):
     from sklearn.metrics import roc_auc_score
 
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
+    study = study_in(whole)
     table = degradation(study)
     assert list(dict.fromkeys(table["kind"])) == ["JPEG quality", "blur, sigma in pixels"]
     jpeg = table[(table["setting"] == "1-class") & (table["kind"] == "JPEG quality")]
     assert jpeg["strength"].tolist() == ["none", "90", "50", "20"]
-    clean, images = study.models["1-class"], study.models["1-class"].images
+    clean, images = study.images("validate")["1-class"], study.images("validate")["1-class"].images
     source, y = images["source"], images["label"].to_numpy()
     home = TEST_SETS[TEST_SETS["study"] == "grid"]
     aucs, found = [], []
@@ -354,9 +361,9 @@ def test_a_setting_of_ones_own_is_called_by_its_name():
 
 def test_scores_of_an_earlier_study_are_not_picked_up(copy: Path):
     shutil.copytree(copy / "artifacts" / "grid" / "tiny_16-one_class", copy / "artifacts" / "grid" / "old-one_class")
-    before = len(gather(SMALL, copy / "artifacts", copy / "published", copy / "timings.json").of("grid"))
+    before = len(study_in(copy).scores("grid"))
     shutil.rmtree(copy / "artifacts" / "grid" / "old-one_class")
-    assert len(gather(SMALL, copy / "artifacts", copy / "published", copy / "timings.json").of("grid")) == before
+    assert len(study_in(copy).scores("grid")) == before
 
 
 def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
@@ -369,30 +376,79 @@ def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
 
 
 def test_latex_has_a_file_for_each_table(whole: Path):
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
-    tables = [table.key for section in sections_of(study) for table in section.tables]
+    study = study_in(whole)
+    tables = [table.key for content in compile_report(study).values() for table in content.tables]
     assert len(set(tables)) == len(tables)
     assert {path.stem for path in (whole / "report" / "latex").iterdir()} == set(tables)
 
 
 def test_tables_have_a_cell_for_each_column(whole: Path):
-    study = gather(SMALL, whole / "artifacts", whole / "published", whole / "timings.json")
-    for section in sections_of(study):
-        for table in section.tables:
+    study = study_in(whole)
+    for content in compile_report(study).values():
+        for table in content.tables:
             assert {len(row.cells) for row in table.rows} == {len(table.columns)}, table.key
             assert not table.groups or sum(span for _, span in table.groups) == len(table.columns), table.key
 
 
+@pytest.fixture(scope="module")
+def contents(whole: Path) -> Report:
+    return compile_report(study_in(whole))
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.key)
+def test_a_section_is_made_of_the_folders_that_it_names(
+    whole: Path, contents: Report, tmp_path: Path, section: Section
+):
+    for name in ("published", "timings.json"):
+        (tmp_path / name).symlink_to(whole / name)
+    (tmp_path / "artifacts").mkdir()
+    for name in section.reads:
+        (tmp_path / "artifacts" / name).symlink_to(whole / "artifacts" / name)
+    alone, among_all = section.make(study_in(tmp_path)), contents[section]
+    assert alone is not None
+    for part in ("text", "tables", "warnings"):
+        assert getattr(alone, part) == getattr(among_all, part)
+    assert [figure.key for figure in alone.figures] == [figure.key for figure in among_all.figures]
+    for one, other in zip(alone.figures, among_all.figures, strict=True):
+        pd.testing.assert_frame_equal(one.data, other.data)
+
+
+def test_dvc_runs_the_report_again_where_a_folder_that_a_section_names_changed():
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["deps"]
+    folders = {dep.removeprefix("artifacts/") for dep in deps if dep.startswith("artifacts/")}
+    assert folders == {folder for section in SECTIONS for folder in section.reads}
+
+
+def test_a_section_of_ones_own_is_one_record(whole: Path, tmp_path: Path):
+    def count(study: Study) -> Content:
+        table = Table("sets", "Sets", ["Family"], [Row([text(name)]) for name in study.test_sets["family"].unique()])
+        return Content([f"{len(study.test_sets)} test sets"], [table])
+
+    own = Section("own", "A section of one's own", ("index",), count)
+    silent = Section("silent", "Nothing to say", (), lambda study: None)
+    made = compile_report(study_in(whole), [own, silent])
+    assert list(made) == [own]
+    write_page("Own", "", [], made, {}, tmp_path)
+    page = Page((tmp_path / "index.html").read_text())
+    assert "section-own" in page.ids
+    assert ["own"] in page.rows
+    assert "7 test sets" in (tmp_path / "report.md").read_text()
+
+
 def test_dvc_plots_are_what_the_report_writes(whole: Path):
-    """Every plot that dvc.yaml names is a file of the report with those columns, drawn by a template of ours."""
-    plots = yaml.safe_load((ROOT / "dvc.yaml").read_text()).get("plots", [])
-    assert plots
+    """Every plot that DVC is told of is a file of the report with those columns, drawn by a template of ours."""
+    folder = ROOT / "pipeline" / "figures"
+    plots = yaml.safe_load((folder / "dvc.yaml").read_text())["plots"]
+    named = set()
     for entry in plots:
         [(name, spec)] = entry.items()
         assert (ROOT / ".dvc" / "plots" / f"{spec['template']}.json").is_file(), name
         for axis in ("x", "y"):
             [(path, column)] = spec[axis].items()
-            assert column in pd.read_csv(whole / path), (name, path, column)
+            file = (folder / path).resolve().relative_to(ROOT)
+            named.add(file.stem)
+            assert column in pd.read_csv(whole / file), (name, path, column)
+    assert named == FIGURES
 
 
 def test_the_report_needs_no_torch():

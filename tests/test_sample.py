@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rine.dataset.generators import FAMILY
 from rine.dataset.layouts import list_all
-from rine.generators import FAMILY
 from rine.params import DatasetConfig
 from rine.sample import SampleError, Sizes, make_sample, render
 from rine.sample.cameras import camera_of, taken

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from rine.generators import FAMILY, GRID_GENERATORS
+from rine import params
+from rine.dataset.generators import FAMILY, GRID_GENERATORS
+from rine.evaluation.selection import RULES, choose, generators_table, grid_of, rules_of, rules_table
+from rine.models import card
 from rine.scores import ImageScores, ScoresError, read_scores, summarise
-from rine.scores.grid import grid_of
-from rine.scores.selection import CHOOSING, RULES, choose, generators_table, rules_of, rules_table
 
 PUBLISHED = read_scores(Path(__file__).parents[1] / "pipeline" / "published" / "scores.csv")
 GENERATORS = ("progan", "biggan", "deepfake", "dalle2")
@@ -53,7 +55,7 @@ def made_up(seed: int = 0, seeds: int = 1, generators: tuple[str, ...] = GENERAT
     ],
 )
 def test_the_papers_rule_on_the_published_grid(study, n_classes, choice, acc, ap):
-    grid = grid_of(published(study, n_classes))
+    grid = grid_of(published(study, n_classes), FAMILY)
     assert len(grid.configurations) == (48 if study == "grid" else 24)
     assert tuple(choose(grid, "paper")[0].values()) == choice
     row = rules_table(grid).set_index("rule").loc["paper"]
@@ -62,7 +64,7 @@ def test_the_papers_rule_on_the_published_grid(study, n_classes, choice, acc, ap
 
 
 def test_what_the_published_grid_says_about_choosing_on_the_test():
-    rules = rules_table(grid_of(published("grid", 4))).set_index("rule")
+    rules = rules_table(grid_of(published("grid", 4), FAMILY)).set_index("rule")
     assert (100 * rules.loc["mean", ["acc", "ap"]].astype(float)).round(1).tolist() == [86.7, 97.9]
     # one configuration wins every fold: leaving a generator out costs nothing, leaving a family out does
     assert rules.loc["leave_one_generator_out", "folds"] == 1
@@ -73,19 +75,19 @@ def test_what_the_published_grid_says_about_choosing_on_the_test():
 
 
 def test_all_of_a_scores_file_at_once():
-    rules = rules_of(PUBLISHED)
+    rules = rules_of(PUBLISHED, FAMILY)
     assert len(rules) == 7 * len(RULES)
     assert set(rules["setting"]) == {"one_class", "two_class", "four_class", "ldm"}
     mine = rules[(rules["setting"] == "two_class") & (rules["encoder"] == "ViT-L/14")].set_index("rule")
     assert mine.loc["paper", "proj_dim"] == 128
     with pytest.raises(ValueError, match="nothing to select"):
-        rules_of(PUBLISHED.assign(study="validate"))
+        rules_of(PUBLISHED.assign(study="validate"), FAMILY)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_leaving_one_generator_out_is_a_loop_over_generators(seed):
     scores = made_up(seed)
-    found = generators_table(grid_of(scores))
+    found = generators_table(grid_of(scores, FAMILY))
     found = found[found["rule"] == "leave_one_generator_out"].set_index("generator")
     for generator in GENERATORS:
         others = scores[scores["generator"] != generator]
@@ -101,12 +103,12 @@ def test_leaving_one_generator_out_is_a_loop_over_generators(seed):
 def test_a_nested_rule_never_chooses_by_what_it_is_scored_on(rule):
     """Change the scores of one generator: the configuration that is used for it stays the same."""
     scores = made_up(3)
-    before = generators_table(grid_of(scores)).set_index(["rule", "generator"])
+    before = generators_table(grid_of(scores, FAMILY)).set_index(["rule", "generator"])
     for generator in GENERATORS:
         changed = scores.copy()
         mine = changed["generator"] == generator
         changed.loc[mine, ["acc", "ap"]] = 1 - changed.loc[mine, ["acc", "ap"]]
-        after = generators_table(grid_of(changed)).set_index(["rule", "generator"])
+        after = generators_table(grid_of(changed, FAMILY)).set_index(["rule", "generator"])
         keys = ["xi", "q", "proj_dim"]
         assert after.loc[(rule, generator), keys].tolist() == before.loc[(rule, generator), keys].tolist()
         assert after.loc[(rule, generator), "ap"] != before.loc[(rule, generator), "ap"]
@@ -114,7 +116,7 @@ def test_a_nested_rule_never_chooses_by_what_it_is_scored_on(rule):
 
 def test_family_out_scores_gans_by_the_rest_and_the_rest_by_gans():
     scores = made_up(1, generators=GRID_GENERATORS)
-    found = generators_table(grid_of(scores))
+    found = generators_table(grid_of(scores, FAMILY))
     found = found[found["rule"] == "family_out"]
     gan = scores["generator"].map(FAMILY) == "gan"
     for mine, others in ((gan, ~gan), (~gan, gan)):
@@ -125,14 +127,16 @@ def test_family_out_scores_gans_by_the_rest_and_the_rest_by_gans():
 
 def test_families_of_ones_own_generators_count():
     scores = made_up(generators=("mine", "yours"))
-    assert rules_table(grid_of(scores)).set_index("rule").loc["family_out", "reason"].startswith("none of the 2")
+    assert (
+        rules_table(grid_of(scores, FAMILY)).set_index("rule").loc["family_out", "reason"].startswith("none of the 2")
+    )
     own = rules_table(grid_of(scores, {"mine": "gan", "yours": "diffusion"})).set_index("rule")
     assert own.loc["family_out", "reason"] == ""
     assert np.isfinite(own.loc["family_out", "acc"])
 
 
 def test_one_generator_leaves_the_nested_rules_empty_with_the_reason():
-    rules = rules_table(grid_of(made_up(generators=("progan",)))).set_index("rule")
+    rules = rules_table(grid_of(made_up(generators=("progan",)), FAMILY)).set_index("rule")
     assert rules.loc["leave_one_generator_out", "reason"] == "1 generator; leaving one out needs two"
     assert rules["acc"].notna().to_dict() == {
         "paper": True,
@@ -147,36 +151,36 @@ def test_one_generator_leaves_the_nested_rules_empty_with_the_reason():
 def test_validation_takes_the_lowest_loss_and_says_where_that_is_in_doubt():
     scores = made_up()
     lowest = scores.loc[scores["val_loss"].idxmin()]
-    assert choose(grid_of(scores), "validation")[0] == {
+    assert choose(grid_of(scores, FAMILY), "validation")[0] == {
         "xi": lowest["xi"], "q": lowest["q"], "proj_dim": lowest["d"], "epochs": 1,
     }  # fmt: skip
     tied = scores.assign(val_loss=0.5)
     assert "8 configurations share the lowest loss" in reason(tied)
-    assert choose(grid_of(tied), "validation")[0] == {"xi": 0.1, "q": 1, "proj_dim": 8, "epochs": 1}
+    assert choose(grid_of(tied, FAMILY), "validation")[0] == {"xi": 0.1, "q": 1, "proj_dim": 8, "epochs": 1}
     some = scores.assign(val_loss=scores["val_loss"].where(scores["xi"] == 0.4))
     assert "4 configurations have no validation loss" in reason(some)
-    assert choose(grid_of(some), "validation")[0]["xi"] == 0.4
+    assert choose(grid_of(some, FAMILY), "validation")[0]["xi"] == 0.4
     assert "no validation set" in reason(scores.assign(val_loss=np.nan))
     with pytest.raises(ValueError, match="cannot be applied: no validation set"):
-        choose(grid_of(scores.assign(val_loss=np.nan)), "validation")
+        choose(grid_of(scores.assign(val_loss=np.nan), FAMILY), "validation")
 
 
 def reason(scores: pd.DataFrame) -> str:
-    return rules_table(grid_of(scores)).set_index("rule").loc["validation", "reason"]
+    return rules_table(grid_of(scores, FAMILY)).set_index("rule").loc["validation", "reason"]
 
 
 def test_seeds_of_a_configuration_are_averaged():
     scores = made_up(seeds=3)
     means = scores.groupby(["xi", "q", "d", "epochs", "generator"])[["acc", "ap", "val_loss"]].mean().reset_index()
     shared = {name: scores[name].iloc[0] for name in ("study", "training_set", "backbone", "classes", "variant")}
-    averaged = rules_table(grid_of(means.assign(**shared, fraction=np.nan)))
-    assert rules_table(grid_of(scores))["acc"].tolist() == pytest.approx(averaged["acc"].tolist(), nan_ok=True)
+    averaged = rules_table(grid_of(means.assign(**shared, fraction=np.nan), FAMILY))
+    assert rules_table(grid_of(scores, FAMILY))["acc"].tolist() == pytest.approx(averaged["acc"].tolist(), nan_ok=True)
     assert (averaged["n_configurations"] == 8).all()
 
 
-@pytest.mark.parametrize("rule", CHOOSING)
+@pytest.mark.parametrize("rule", [name for name, rule in RULES.items() if rule.names_a_model])
 def test_the_top_starts_with_the_choice_and_repeats_nothing(rule):
-    grid = grid_of(made_up(2))
+    grid = grid_of(made_up(2), FAMILY)
     top = choose(grid, rule, 8)
     assert top[0] == choose(grid, rule)[0]
     assert len({tuple(each.values()) for each in top}) == 8
@@ -190,15 +194,15 @@ def test_the_top_starts_with_the_choice_and_repeats_nothing(rule):
 @pytest.mark.parametrize("rule", ["mean", "ensemble", "best"])
 def test_a_rule_that_names_no_model_is_refused(rule):
     with pytest.raises(ValueError, match=f"'{rule}' names no configuration to train; choose from paper, leave"):
-        choose(grid_of(made_up()), rule)
+        choose(grid_of(made_up(), FAMILY), rule)
 
 
 def test_a_hole_in_the_grid_is_named():
     with pytest.raises(ScoresError, match=r"no row of biggan for xi 0.1, q 1, d 8, epochs 1"):
-        grid_of(made_up().drop(index=1))
+        grid_of(made_up().drop(index=1), FAMILY)
     two = made_up()
     with pytest.raises(ScoresError, match=r"column classes: \['horse', 'cat'\]"):
-        grid_of(pd.concat([two, two.assign(classes="cat")]))
+        grid_of(pd.concat([two, two.assign(classes="cat")]), FAMILY)
 
 
 def test_the_ensemble_is_the_mean_logit_of_each_seed():
@@ -210,8 +214,14 @@ def test_the_ensemble_is_the_mean_logit_of_each_seed():
     runs = runs.assign(n_classes=1, batch_size=4, lr=0.001)
     logits = np.random.default_rng(0).normal(size=(16, 40)) + labels
     scores = ImageScores(runs, images, logits.astype(np.float32))
-    grid = grid_of(summarise(scores, test_sets), None, scores, test_sets)
+    grid = grid_of(summarise(scores, test_sets), {"progan": "gan"}, scores, test_sets)
     ap = [average_precision_score(labels, logits[runs["seed"] == seed].mean(axis=0)) for seed in (0, 1)]
     row = rules_table(grid).set_index("rule").loc["ensemble"]
     assert row["ap"] == pytest.approx(np.mean(ap), abs=1e-6)
     assert row["ap"] > rules_table(grid).set_index("rule").loc["mean", "ap"]
+
+
+def test_every_registry_of_rules_names_the_same():
+    naming = {name for name, rule in RULES.items() if rule.names_a_model}
+    assert set(get_args(params.Rule)) == naming
+    assert set(card.RULES) == naming

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import resource
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from rine.features import shards, store
-from rine.features.store import Journal, Store, StoreFull, locked, row_key
+from rine.caching import draft, files
+from rine.caching.draft import Draft
+from rine.caching.store import Store, StoreFull, row_key, shard_name
+from rine.features import shards
 
 SHAPE = (2, 8)
 
@@ -30,20 +33,28 @@ def opened(folder: Path, encoder: str = "a", transform: str = "b") -> Store:
     return Store.open(folder, {"encoder": encoder}, {"transform": transform}, SHAPE)
 
 
+def missing(store: Store, keys: list[str]) -> list[str]:
+    """The rows that a run would encode."""
+    _, there = store.take(keys, store.find(keys))
+    return [k for k, is_there in zip(keys, there, strict=True) if not is_there]
+
+
 def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
     first = opened(tmp_path)
     first.write(rows(0, 1, 2), tokens(0, 1, 2))
     first.write(rows(3, 4), tokens(3, 4))
     again = opened(tmp_path)
-    assert again.missing(rows(4, 7, 0, 7, 9)) == rows(7, 9)
-    np.testing.assert_array_equal(again.tokens(rows(4, 0, 2, 4)), tokens(4, 0, 2, 4))
+    keys = rows(4, 7, 0, 2, 9)
+    values, there = again.take(keys, again.find(keys))
+    assert there.tolist() == [True, False, True, True, False]
+    np.testing.assert_array_equal(values[there], tokens(4, 0, 2))
 
 
 def test_a_shard_is_a_safetensors_file_with_the_same_bytes_every_time(tmp_path: Path) -> None:
     values = tokens(0, 1, 2)
-    digests = {shards.write(tmp_path / name, values) for name in ("a.safetensors", "b.safetensors")}
+    digests = {files.write_tokens(tmp_path / name, values) for name in ("a.safetensors", "b.safetensors")}
     assert len(digests) == 1
-    assert digests == {shards.digest_of(tmp_path / "b.safetensors")}
+    assert digests == {files.digest_of(tmp_path / "b.safetensors")}
     np.testing.assert_array_equal(load_file(tmp_path / "a.safetensors")["tokens"], values)
     np.testing.assert_array_equal(shards.tokens_of(tmp_path / "a.safetensors"), values)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]
@@ -51,29 +62,28 @@ def test_a_shard_is_a_safetensors_file_with_the_same_bytes_every_time(tmp_path: 
 
 def test_other_encoders_and_transforms_lie_elsewhere(tmp_path: Path) -> None:
     opened(tmp_path).write(rows(0), tokens(0))
-    assert opened(tmp_path, encoder="other").missing(rows(0)) == rows(0)
-    assert opened(tmp_path, transform="other").missing(rows(0)) == rows(0)
-    assert opened(tmp_path).missing(rows(0)) == []
+    assert missing(opened(tmp_path, encoder="other"), rows(0)) == rows(0)
+    assert missing(opened(tmp_path, transform="other"), rows(0)) == rows(0)
+    assert missing(opened(tmp_path), rows(0)) == []
 
 
-def test_the_file_of_exactly_these_rows(tmp_path: Path) -> None:
+def test_a_shard_is_known_by_its_rows(tmp_path: Path) -> None:
     there = opened(tmp_path)
-    there.write(rows(0, 1, 2), tokens(0, 1, 2))
-    file = there.shard_of(rows(0, 1, 2))
-    assert file is not None
-    np.testing.assert_array_equal(shards.tokens_of(file), tokens(0, 1, 2))
-    assert there.shard_of(rows(0, 1)) is None
-    assert there.shard_of(rows(2, 1, 0)) is None
-    assert there.shard_of(rows(0, 1, 2, 3)) is None
+    name = there.write(rows(0, 1, 2), tokens(0, 1, 2))
+    assert name == shard_name(rows(0, 1, 2))
+    assert opened(tmp_path).has(name)
+    np.testing.assert_array_equal(shards.tokens_of(there.path(name)), tokens(0, 1, 2))
+    for others in (rows(0, 1), rows(2, 1, 0), rows(0, 1, 2, 3)):
+        assert not there.has(shard_name(others))
+    assert there.find(rows(0, 2, 3)) == {rows(0)[0]: (name, 0), rows(2)[0]: (name, 2)}
+    assert there.find(rows(0, 2, 3), but={name}) == {}
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "gone"])
 def test_a_damaged_shard_is_named_and_its_rows_are_missing(tmp_path: Path, damage: str) -> None:
     first = opened(tmp_path)
-    first.write(rows(0, 1), tokens(0, 1))
+    file = first.path(first.write(rows(0, 1), tokens(0, 1)))
     first.write(rows(2, 3), tokens(2, 3))
-    file = first.shard_of(rows(0, 1))
-    assert file is not None
     whole = file.read_bytes()
     if damage == "gone":
         file.unlink()
@@ -81,10 +91,10 @@ def test_a_damaged_shard_is_named_and_its_rows_are_missing(tmp_path: Path, damag
         file.write_bytes(whole[:-1] if damage == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
     again = opened(tmp_path)
     with pytest.warns(UserWarning, match=f"{file.name}.*encoded anew"):
-        assert again.missing(rows(0, 1, 2, 3)) == rows(0, 1)
+        assert missing(again, rows(0, 1, 2, 3)) == rows(0, 1)
     again.write(rows(0, 1), tokens(0, 1))
     assert file.read_bytes() == whole
-    assert opened(tmp_path).missing(rows(0, 1, 2, 3)) == []
+    assert missing(opened(tmp_path), rows(0, 1, 2, 3)) == []
 
 
 def test_a_shard_without_a_manifest_does_not_exist(tmp_path: Path) -> None:
@@ -93,10 +103,10 @@ def test_a_shard_without_a_manifest_does_not_exist(tmp_path: Path) -> None:
     manifest = next(path for path in first.folder.glob("*.json") if path.name != "about.json")
     text = manifest.read_text()
     manifest.unlink()
-    assert opened(tmp_path).missing(rows(0)) == rows(0)
+    assert missing(opened(tmp_path), rows(0)) == rows(0)
     manifest.write_text(text[: len(text) // 2])
     with pytest.warns(UserWarning, match="manifest"):
-        assert opened(tmp_path).missing(rows(0)) == rows(0)
+        assert missing(opened(tmp_path), rows(0)) == rows(0)
 
 
 def test_a_full_disk_keeps_what_is_finished_and_says_what_to_do(tmp_path: Path) -> None:
@@ -111,10 +121,10 @@ def test_a_full_disk_keeps_what_is_finished_and_says_what_to_do(tmp_path: Path) 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     again = opened(tmp_path)
-    assert again.missing(rows(0, 1)) == rows(1)
+    assert missing(again, rows(0, 1)) == rows(1)
     assert not list(again.folder.glob(".*"))
     again.write(rows(1), tokens(1))
-    assert opened(tmp_path).missing(rows(0, 1)) == []
+    assert missing(opened(tmp_path), rows(0, 1)) == []
 
 
 @pytest.mark.parametrize("change", ["other rows", "another order", "no list"])
@@ -126,80 +136,115 @@ def test_a_manifest_that_names_other_rows_is_dropped(tmp_path: Path, change: str
     about["rows"] = {"other rows": rows(0, 2), "another order": rows(1, 0), "no list": 5}[change]
     manifest.write_text(json.dumps(about))
     with pytest.warns(UserWarning, match="manifest"):
-        assert opened(tmp_path).missing(rows(0, 1, 2)) == rows(0, 1, 2)
+        assert missing(opened(tmp_path), rows(0, 1, 2)) == rows(0, 1, 2)
 
 
-def test_the_same_store_under_two_names_is_locked_once(tmp_path: Path) -> None:
-    with locked([opened(tmp_path), opened(tmp_path)]):
-        pass
+def drafted(there: Store, keys: list[str]) -> Draft:
+    return Draft(there, keys, there.find(keys))
 
 
-def test_a_journal_remembers_rows_and_forgets_a_torn_end(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(store, "SECONDS_BETWEEN_JOURNAL_ENTRIES", 0.0)
+def stems(there: Store) -> list[str]:
+    return sorted(file.stem for file in there.folder.glob("*.json") if file.name != "about.json")
+
+
+def test_parts_are_ordinary_shards_and_go_when_the_whole_is_there(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
     there, keys = opened(tmp_path), rows(*range(6))
-    journal = Journal(there, keys)
-    journal.add(tokens(0, 1))
-    journal.add(tokens(2))
-    with journal.file.open("ab") as file:
-        file.write(b"a kill in the middle of an entry")
+    first = drafted(there, keys)
+    assert first.missing.tolist() == list(range(6))
+    first.add([0, 1], tokens(0, 1))
+    first.add([4], tokens(4))  # a picture between them is away
+    assert stems(there) == sorted(f"{first.name}.{shard_name(part)}" for part in (rows(0, 1), rows(4)))
+    assert missing(opened(tmp_path), rows(4, 5, 1)) == rows(5)  # whatever unit asks
 
-    again = Journal(there, keys)
-    assert again.done == 3
-    again.add(tokens(3))
-    last = Journal(there, keys)
-    assert last.done == 4
-    last.add(tokens(4, 5))
-    last.finish(keys)
-    np.testing.assert_array_equal(there.tokens(keys), tokens(*range(6)))
-    assert not journal.file.exists()
-    assert Journal(there, rows(8, 9)).done == 0
-
-
-def test_an_altered_journal_counts_up_to_the_damage(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(store, "SECONDS_BETWEEN_JOURNAL_ENTRIES", 0.0)
-    there, keys = opened(tmp_path), rows(*range(6))
-    journal = Journal(there, keys)
-    journal.add(tokens(0, 1))
-    first = journal.file.stat().st_size
-    journal.add(tokens(2, 3))
-    data = bytearray(journal.file.read_bytes())
-    data[first + 20] ^= 1
-    journal.file.write_bytes(data)
-    assert Journal(there, keys).done == 2
+    again = drafted(opened(tmp_path), keys)  # the first was killed
+    assert again.missing.tolist() == [2, 3, 5]
+    again.add([5, 2], tokens(5, 2))
+    last = drafted(opened(tmp_path), keys)
+    assert last.missing.tolist() == [3]
+    last.add([3], tokens(3))
+    last.finish()
+    assert stems(there) == [last.name]
+    np.testing.assert_array_equal(shards.tokens_of(there.path(last.name)), tokens(*range(6)))
 
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from rine.features.store import Store, locked
-store = Store.open(Path(sys.argv[1]), {"encoder": "a"}, {"transform": "b"}, (2, 8))
-with locked([store]):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
+def test_a_damaged_part_counts_for_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
+    there, keys = opened(tmp_path), rows(*range(4))
+    first = drafted(there, keys)
+    first.add([0, 1], tokens(0, 1))
+    first.add([2], tokens(2))
+    file = there.path(f"{first.name}.{shard_name(rows(0, 1))}")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.warns(UserWarning, match=f"{file.name}.*encoded anew"):
+        assert drafted(opened(tmp_path), keys).missing.tolist() == [0, 1, 3]
 
 
-def test_two_processes_take_turns_and_a_dead_one_holds_nothing(tmp_path: Path, capsys) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        there = opened(tmp_path)
-        (there.folder / ".half.1.tmp").write_bytes(b"left behind")
-        import threading
+def test_a_unit_made_twice_at_once_is_one_file_whoever_is_first(tmp_path: Path, monkeypatch) -> None:
+    """A run that was thought dead, and its successor, which started from its parts."""
+    monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
+    there, keys = opened(tmp_path), rows(*range(4))
+    slow = drafted(there, keys)
+    slow.add([0, 1], tokens(0, 1))
+    places = there.find(keys)
+    quick = drafted(opened(tmp_path), keys)
+    quick.add([2, 3], tokens(2, 3))
+    quick.finish()
+    whole = there.path(quick.name).read_bytes()
+    # one that looked before the parts were gone encodes those rows itself
+    assert Draft(opened(tmp_path), keys, places).missing.tolist() == [0, 1, 2, 3]
+    slow.add([2], tokens(2))
+    assert len(stems(there)) == 2
+    assert stems(opened(tmp_path)) == [slow.name]  # a part of what is whole is nobody's
+    slow.add([3], tokens(3))
+    slow.finish()
+    assert there.path(slow.name).read_bytes() == whole
+    assert stems(there) == [slow.name]
 
-        entered = threading.Event()
 
-        def enter() -> None:
-            with locked([there]):
-                entered.set()
+def test_only_old_temporary_files_are_deleted(tmp_path: Path) -> None:
+    folder = opened(tmp_path).folder
+    others, dead = folder / ".a.safetensors.node-7-1f.tmp", folder / ".a.safetensors.node-7-2e.tmp"
+    for file, age in ((others, 3600), (dead, 2 * 24 * 3600)):
+        file.write_bytes(b"half")
+        os.utime(file, (time.time() - age,) * 2)
+    opened(tmp_path)
+    assert others.exists()
+    assert not dead.exists()
 
-        waiting = threading.Thread(target=enter)
-        waiting.start()
-        assert not entered.wait(0.3)
-        other.kill()
-        waiting.join(timeout=10)
-        assert entered.is_set()
-    assert "waiting for another process" in capsys.readouterr().err
-    assert not list(there.folder.glob(".*.tmp"))
+
+def test_two_writers_of_a_file_do_not_share_a_temporary_name(tmp_path: Path) -> None:
+    with files.whole(tmp_path / "a") as first, files.whole(tmp_path / "a") as second:
+        assert first != second
+        first.write_text("1")
+        second.write_text("2")
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(tmp_path / "a", "half of it \udcff")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["1"]
+
+
+def fill(folder: Path, first: int) -> None:
+    """Write the same 20 shards as others do, starting somewhere else."""
+    there = opened(folder)
+    for i in range(20):
+        numbers = range(5 * ((i + first) % 20), 5 * ((i + first) % 20) + 5)
+        there.write(rows(*numbers), tokens(*numbers))
+
+
+def test_many_processes_write_at_once_and_none_waits(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=fill, args=(tmp_path, 2 * i)) for i in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+        assert process.exitcode == 0
+    there = opened(tmp_path)
+    assert len(stems(there)) == 20
+    values, is_there = there.take(rows(*range(100)), there.find(rows(*range(100))))
+    assert is_there.all()
+    np.testing.assert_array_equal(values, tokens(*range(100)))
+    assert not list(there.folder.glob(".*"))

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-import rine.training
-from rine.heads import Head, HeadConfig, seeded_head
-from rine.heads.masks import dropout_masks
+from rine.heads import Head, HeadConfig, scoring, seeded_head
+from rine.heads.scoring import embeddings, logits, mean_over_views, mean_tokens
+from rine.heads.tokens import rows_by_picture
 from rine.params import TrainingConfig
-from rine.training import Run, embeddings, learning_rate, logits, mean_over_views, mean_tokens, train
-from rine.training.batches import rows_by_picture
+from rine.training import Run, learning_rate, train
+from rine.training.masks import dropout_masks
 
 L, D = 3, 5
 LR = 0.01
@@ -39,8 +39,8 @@ class Tokens:
 
     def __init__(self, pictures: int = 10, views: Sequence[str] = ("0", "1"), shift: float = 1.0) -> None:
         digest = np.random.default_rng(0).permutation([f"{i:032x}" for i in range(pictures)])
-        rows = [(d, f"{i}.png", i % 2, view) for i, d in enumerate(digest) for view in views]
-        self.rows = pd.DataFrame(rows, columns=["digest", "path", "label", "view"])
+        rows = [("", d, f"{i}.png", i % 2, view) for i, d in enumerate(digest) for view in views]
+        self.rows = pd.DataFrame(rows, columns=["source", "digest", "path", "label", "view"])
         values = np.random.default_rng(1).normal(size=(len(rows), L, D))
         values[..., 0] += shift * self.rows["label"].to_numpy()[:, None]
         self.values = torch.from_numpy(values).half()
@@ -244,7 +244,7 @@ def test_resident_equals_streamed() -> None:
     assert len(streamed.read) == 2 * 3 * 3  # seeds, epochs, batches
 
 
-def test_look_outs_equal_shorter_runs() -> None:
+def test_heads_at_an_earlier_epoch_equal_a_shorter_run() -> None:
     at = {epoch: weights(heads) for epoch, heads in train(Tokens(), RUNS, CONFIG, LR, [1, 3, 5], "cpu")}
     assert list(at) == [1, 3, 5]
     for epoch, found in at.items():
@@ -322,7 +322,7 @@ def test_a_picture_that_lacks_a_view_is_named() -> None:
 
 
 def test_logits_of_many_heads_are_those_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rine.training, "_ROWS_PER_BATCH", 6)
+    monkeypatch.setattr(scoring, "_ROWS_PER_BATCH", 6)
     features = Tokens()
     heads = [seeded_head(HeadConfig(q, 4, L, D, pool), q) for q, pool in [(1, "importance"), (2, "mean"), (1, "last")]]  # type: ignore[arg-type]
     scores = logits(heads, features, "cpu")
@@ -354,3 +354,13 @@ def test_ten_crop_rule_is_the_mean_of_the_ten_logits() -> None:
 def test_mean_token_of_each_block() -> None:
     features = Tokens()
     np.testing.assert_allclose(mean_tokens(features), features.values.double().mean(0), rtol=0, atol=1e-6)
+
+
+def test_a_file_of_two_sources_is_two_pictures() -> None:
+    features = Tokens(pictures=2)
+    copies = features.rows.assign(source="other")
+    rows = pd.concat([features.rows, copies], ignore_index=True)
+    assert rows_by_picture(rows).shape == (4, 2)
+    pictures, means = mean_over_views(rows, np.arange(8, dtype=np.float32)[None])
+    assert pictures["source"].tolist() == ["", "", "other", "other"]
+    assert means.tolist() == [[0.5, 2.5, 4.5, 6.5]]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rine.features import views
-from rine.features.views import Recipe, crops, describe, expand
+from rine.caching import views
+from rine.caching.views import Recipe, crops, describe, expand
 from rine.params import AlignConfig, AugmentationConfig, DegradeConfig, PerturbConfig
 from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
 from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop

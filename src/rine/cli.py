@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import os
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from rine import arithmetic
+from rine.commands.ending import timed
 from rine.commands.explain import explain
 from rine.commands.export import export
 from rine.commands.import_ import import_
-from rine.commands.options import PANEL
+from rine.commands.options import (
+    ARTIFACTS,
+    METRICS,
+    PANEL,
+    PARAMS,
+    STUDY,
+    Artifacts,
+    Encoder,
+    Metrics,
+    ParamsFile,
+    Setting,
+)
 from rine.commands.predict import predict
+from rine.commands.sample import sample
 from rine.commands.serve import serve
 from rine.commands.verify import verify
-from rine.params import Params, ParamsError, read
+from rine.params import Params, read
+from rine.paths import Paths
+from rine.tracked import view
 
 app = typer.Typer(
     help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each is a command.",
@@ -51,119 +60,39 @@ def main(
     pass
 
 
-STUDY = "The study, stage by stage (dvc.yaml calls these)"
-ParamsFile = Annotated[Path, typer.Option("--params", help="The study in force.")]
-Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large results.")]
-Metrics = Annotated[Path, typer.Option(help="Where the stages write their metrics.")]
-Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
-Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
-
-TIMINGS = Path(".rine/timings.json")
-
-
-def _die_with_parent() -> None:
-    """Make the kernel end this process when DVC is killed: a second `dvc repro` must not run beside an orphan."""
-    if sys.platform == "linux" and "DVC_STAGE" in os.environ:
-        import ctypes
-
-        pr_set_pdeathsig = 1  # linux/prctl.h
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-def _record(stage: str, seconds: float) -> None:
-    """Keep how long a stage took, for the report; beside DVC's outputs, which hold no time."""
-    try:
-        times = dict(json.loads(TIMINGS.read_text()))
-    except (OSError, ValueError, TypeError):  # none yet, or a damaged file: not worth the stage that has just ended
-        times = {}
-    times[stage] = round(seconds, 2)
-    TIMINGS.parent.mkdir(exist_ok=True)
-    whole = TIMINGS.with_suffix(f".{os.getpid()}")
-    whole.write_text(json.dumps(times, indent=1, sort_keys=True))
-    whole.replace(TIMINGS)
-
-
 def stage(command: Callable[..., str]) -> Callable[..., None]:
-    """Make a command of a function that returns one line on its work: that line with its time, errors without trace."""
-    name = command.__name__.removesuffix("_")
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        _die_with_parent()
-        start = time.perf_counter()
-        try:
-            line = command(*args, **kwargs)
-        except (ParamsError, ValueError, OSError, ImportError) as error:
-            if os.environ.get("RINE_TRACE"):
-                raise
-            typer.secho(f"rine {name}: {error}", fg="red", err=True)
-            raise typer.Exit(1) from error
-        seconds = time.perf_counter() - start
-        _record("@".join([name, *(str(v) for k, v in kwargs.items() if k in _ITEMS)]), seconds)
-        typer.echo(f"{name}: {line} ({seconds:.1f} s)")
-
-    return app.command(name, rich_help_panel=STUDY)(run)
+    return app.command(command.__name__, rich_help_panel=STUDY)(timed(command))
 
 
-_ITEMS = ("encoder", "setting", "variant", "model", "item")
+stage(sample)
 
 
-def _read(params: Path) -> Params:
-    """The study in force, and its arithmetic from here on: nothing before this may import NumPy."""
-    study = read(params)
-    arithmetic.use(study.runtime.arithmetic)
-    return study
+def study(params_file: Path) -> Params:
+    """Read the params file: here alone, and before any stage, since its arithmetic must be set before NumPy is there."""
+    whole = read(params_file)
+    arithmetic.use(whole.runtime.arithmetic)
+    return whole
 
 
-def known(name: str, choices: Any, what: str) -> str:
-    """Return `name` where it is one of `choices`; else an error that lists them."""
+def check_choice(name: str, choices: Iterable[str], kind: str) -> None:
+    """Raise an error that lists the choices where `name` is none of them."""
     if name not in choices:
-        raise ValueError(f"no {what} {name!r} in the params file; choose from {sorted(choices)}")
-    return name
+        raise ValueError(f"no {kind} {name!r} in the params file; choose from {sorted(choices)}")
+
+
+def run(name: str, whole: Params, artifacts: Path, metrics: Path, **item: str) -> str:
+    """Run a stage with the sections of the study that it tracks."""
+    module = import_module(f"rine.stages.{name}")
+    return module.run(view(whole, name, module.TRACKED, **item), Paths(artifacts, metrics), **item)
 
 
 @stage
-def prepare(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
+def prepare(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
     """Look at every picture once: tables of what there is, what could not be read, and what gives a class away.
 
     Example: rine prepare
     """
-    study = _read(params)
-    from rine.stages.prepare import prepare as run
-
-    return run(study.prepare, artifacts, metrics, study.settings)
-
-
-# Stages of no items: name -> help. All three folders are where dvc.yaml looks for them.
-WHOLE = {
-    "ldm": "Train on latent diffusion and test on Synthbuster, each picture in ten crops.",
-    "epochs": "Train the best configurations of each setting for longer, and look at them at several epochs.",
-    "dataset_size": "Train the chosen configuration of each setting on shares of the training pictures.",
-    "perturb": "Score the stored models on perturbed test pictures: blur, crop, compress, noise, all, and sweeps.",
-    "validate": "Score the stored models and the baselines on every test set.",
-}
-
-
-def _whole(name: str, words: str) -> None:
-    def command(
-        params: ParamsFile = Path("params.yaml"),
-        artifacts: Artifacts = Path("artifacts"),
-        metrics: Metrics = Path("metrics"),
-    ) -> str:
-        study = _read(params)
-        run = getattr(import_module(f"rine.stages.{name}"), name)
-        return run(study, artifacts, metrics)
-
-    command.__name__, command.__doc__ = name, f"{words}\n\nExample: rine {name}"
-    stage(command)
-
-
-for _name, _words in WHOLE.items():
-    _whole(_name, _words)
+    return run("prepare", study(params), artifacts, metrics)
 
 
 @stage
@@ -171,82 +100,52 @@ def cache(
     item: Annotated[
         str, typer.Argument(help="A name under `cache.items` of the params file: <encoder>-<feature set>.")
     ],
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
 ) -> str:
     """Send every picture of a feature set through the frozen encoder, once for each view, and keep the tokens.
 
     What the feature store holds already is not encoded again. Example: rine cache tiny_16-train
     """
-    study = _read(params)
-    from rine.stages.cache import cache as run
+    whole = study(params)
+    check_choice(item, whole.cache.items, "feature set under cache.items")
+    from rine.stages.cache import cache as encode
 
-    known(item, study.cache.items, "feature set under cache.items")
-    return run(item, study, artifacts)
+    return encode(item, whole, artifacts)
 
 
 @stage
 def grid(
     encoder: Encoder,
     setting: Setting,
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    metrics: Metrics = METRICS,
 ) -> str:
     """Train every configuration of the grid for one encoder and one class setting, and score the test sets.
 
     Example: rine grid tiny_16 one_class
     """
-    study = _read(params)
-    known(encoder, study.encoders, "encoder")
-    known(setting, study.settings, "setting")
-    from rine.stages.grid import grid as run
-
-    return run(encoder, setting, study, artifacts, metrics)
+    whole = study(params)
+    check_choice(encoder, whole.encoders, "encoder")
+    check_choice(setting, whole.settings, "setting")
+    return run("grid", whole, artifacts, metrics, encoder=encoder, setting=setting)
 
 
 @stage
-def ablate(
-    variant: Annotated[str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")],
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Train the chosen configuration of each setting without one part of the method.
+def ldm(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
+    """Train on latent diffusion and test on Synthbuster, each picture in ten crops.
 
-    Example: rine ablate intermediate
+    Example: rine ldm
     """
-    study = _read(params)
-    from rine.stages.ablate import WITHOUT
-    from rine.stages.ablate import ablate as run
-
-    known(variant, WITHOUT, "ablation")
-    return run(variant, study, artifacts, metrics)
-
-
-@stage
-def best(
-    model: Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")],
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
-) -> str:
-    """Train and store the chosen model of a setting, calibrated on validation pictures, with its model card.
-
-    Example: rine best four_class
-    """
-    study = _read(params)
-    known(model, study.best.models, "model under best.models")
-    from rine.stages.best import best as run
-
-    return run(model, study, artifacts, metrics)
+    return run("ldm", study(params), artifacts, metrics)
 
 
 @stage
 def select(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    metrics: Metrics = METRICS,
     scores: Annotated[
         Path | None,
         typer.Option(help="Choose from this scores file instead (docs/scores.md), and print the rules."),
@@ -256,86 +155,110 @@ def select(
 
     Example: rine select --scores pipeline/published/scores.csv
     """
-    if scores is not None:
-        from rich.console import Console
+    if scores is None:
+        return run("select", study(params), artifacts, metrics)
+    from rine.commands.rules import print_rules
 
-        from rine.stages.select import select_published
-
-        console = Console()
-        # the table has twelve columns: in a narrow window or a file it would be cut to nothing
-        Console(width=max(console.width, 130)).print(select_published(scores))
-        return f"rules compared on {scores}"
-    study = _read(params)
-    import pandas as pd
-
-    from rine.stages.select import select as run
-
-    folders = {(e, s): artifacts / "grid" / f"{e}-{s}" for e in study.encoders for s in study.settings}
-    folders[study.encoder, "ldm"] = artifacts / "ldm"
-    test_sets = pd.read_csv(artifacts / "index" / "test_sets.csv")
-    rules = {setting: study.select.rule for _, setting in folders}
-    return run(
-        folders,
-        rules,
-        study.encoder,
-        study.select.top,
-        test_sets,
-        artifacts / "select",
-        metrics / "select.json",
-    )
+    print_rules(scores)
+    return f"rules compared on {scores}"
 
 
 @stage
-def sample(
-    root: Annotated[Path, typer.Argument(help="An empty or missing folder.")] = Path("data"),
-    seed: Annotated[int, typer.Option(help="Of the pictures; data.dvc names those of seed 0.")] = 0,
-) -> str:
-    """Make the pictures of the sample study, in the folder layouts of the real data sets.
+def epochs(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
+    """Train the best configurations of each setting for longer, and look at them at several epochs.
 
-    Never touches a folder that holds anything else. Example: rine sample
+    Example: rine epochs
     """
-    from rine.sample import make_sample
-
-    counts = make_sample(root, seed=seed, track=_tracked)
-    new = counts.pop("new")
-    return f"{sum(counts.values())} pictures in {root}/, {new} of them new"
+    return run("epochs", study(params), artifacts, metrics)
 
 
-def _tracked(things: Iterable[Any], total: int, description: str) -> Iterator[Any]:
-    from rine.progress import progress
+@stage
+def dataset_size(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
+    """Train the chosen configuration of each setting on shares of the training pictures.
 
-    with progress(total, "picture", description) as bar:
-        for thing in things:
-            yield thing
-            bar.advance()
+    Example: rine dataset_size
+    """
+    return run("dataset_size", study(params), artifacts, metrics)
+
+
+@stage
+def ablate(
+    variant: Annotated[str, typer.Argument(help="What is left out: contrastive, importance or intermediate.")],
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    metrics: Metrics = METRICS,
+) -> str:
+    """Train the chosen configuration of each setting without one part of the method.
+
+    Example: rine ablate intermediate
+    """
+    whole = study(params)
+    from rine.stages.ablate import WITHOUT
+
+    check_choice(variant, WITHOUT, "ablation")
+    return run("ablate", whole, artifacts, metrics, variant=variant)
+
+
+@stage
+def best(
+    model: Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")],
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    metrics: Metrics = METRICS,
+) -> str:
+    """Train and store the chosen model of a setting, calibrated on validation pictures, with its model card.
+
+    Example: rine best four_class
+    """
+    whole = study(params)
+    check_choice(model, whole.best.models, "model under best.models")
+    return run("best", whole, artifacts, metrics, model=model)
+
+
+@stage
+def perturb(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
+    """Score the stored models on perturbed test pictures: blur, crop, compress, noise, all, and sweeps.
+
+    Example: rine perturb
+    """
+    return run("perturb", study(params), artifacts, metrics)
+
+
+@stage
+def validate(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
+    """Score the stored models and the baselines on every test set.
+
+    Example: rine validate
+    """
+    return run("validate", study(params), artifacts, metrics)
 
 
 @stage
 def report(
-    params: ParamsFile = Path("params.yaml"),
-    artifacts: Artifacts = Path("artifacts"),
-    metrics: Metrics = Path("metrics"),
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    metrics: Metrics = METRICS,
     scores: Annotated[
         Path | None,
         typer.Option(help="Draw what this scores file allows (docs/scores.md), and nothing else."),
     ] = None,
     latex: Annotated[bool, typer.Option(help="Also write each table as LaTeX.")] = False,
     page_only: Annotated[bool, typer.Option(help="Write the page alone, nothing that DVC tracks.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Paths().page,
 ) -> str:
     """Tables, figures and one page from whatever scores there are; says what is missing.
 
     Example: rine report --scores pipeline/published/scores.csv --out /tmp/published
     """
-    study = None if scores is not None else _read(params)
+    whole = None if scores else study(params)
     from rine.stages.report import Places, report_scores
-    from rine.stages.report import report as run
+    from rine.stages.report import report as draw
 
     places = Places(artifacts=artifacts, metrics=metrics, page=out)
-    if study is None:
-        assert scores is not None
+    if scores is not None:
         return report_scores(scores, places, latex)
-    return run(study, places, latex, page_only)
+    assert whole is not None
+    return draw(whole, places, latex, page_only)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -348,12 +271,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(_name, rich_help_panel=PANEL)(_command)
 
-
 app.command("verify", rich_help_panel=STUDY)(verify)
-
-# the order of the graph, not of this file
-_ORDER = ["sample", "prepare", "cache", "grid", "ldm", "select", "epochs", "dataset_size", "ablate", "best"]
-app.registered_commands.sort(key=lambda c: _ORDER.index(str(c.name)) if c.name in _ORDER else len(_ORDER))
 
 
 if __name__ == "__main__":

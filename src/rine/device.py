@@ -34,7 +34,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads() -> int:
+def usable_threads() -> int:
     """Threads for work that is cut into independent parts, one thread each.
 
     PyTorch's own number is for sharing a single product; with portable arithmetic that is one, whatever the machine.

@@ -253,7 +253,6 @@ class RuntimeConfig:
     workers: Auto | Annotated[Integer, Field(ge=0)]
     batch_size: Auto | Count
     precision: Literal["auto", "fp32", "fp16"]
-    share_decode: bool
 
     @model_validator(mode="after")
     def _same_bits(self) -> RuntimeConfig:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rine.commands.options import Crops, Device, Model, Threshold, plain_errors, share_cores
+from rine.commands.options import Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
 
 
 def explain(
@@ -27,6 +27,7 @@ def explain(
     model: Model = "best",
     device: Device = "auto",
     threshold: Threshold = None,
+    arithmetic: Arithmetic = "fast",
 ) -> None:
     """Write a PNG and a JSON file that show what a verdict rests on.
 
@@ -35,7 +36,7 @@ def explain(
 
     Example: rine explain suspect.jpg --output evidence/suspect
     """
-    share_cores()
+    prepare_libraries(arithmetic)
     with plain_errors("explain"):
         from rine.dataset.paths import local_path
         from rine.detector import Detector
@@ -49,8 +50,8 @@ def explain(
         pixels = detector.pixels(path)
         found = gather(detector, pixels, crops, cells, name=path)
 
-        from rine.plots.explanation import explanation
-        from rine.plots.style import png
+        from rine.detector.explanation import explanation
+        from rine.drawing import png
 
         base.parent.mkdir(parents=True, exist_ok=True)
         written = [base.with_name(f"{base.name}.{kind}") for kind in ("png", "json")]

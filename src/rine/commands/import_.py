@@ -32,7 +32,7 @@ def import_(
     with plain_errors("import"):
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such file")
-        from rine.models.published import ENCODER, convert
+        from rine.detector.published import ENCODER, convert
         from rine.params import EncoderConfig
 
         name = ENCODER.name if encoder == ENCODER.model else encoder

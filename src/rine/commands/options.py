@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from rine import arithmetic
+from rine.arithmetic import Mode
+
+from rine.paths import Paths
 
 PANEL = "Use a model"
 UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
@@ -22,10 +28,27 @@ Crops = Annotated[
         help="What of a picture is judged: its centre, ten crops, or a grid over all of it; crops get a mean logit."
     ),
 ]
+Arithmetic = Annotated[
+    Mode,
+    typer.Option(
+        help="portable: for a model of a portable study, the very bits of its scores; fast: other last digits, sooner."
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Call it synthetic from this probability, else real; no third verdict."),
 ]
+
+# of the stages
+STUDY = "The study, stage by stage (dvc.yaml calls these)"
+ParamsFile = Annotated[Path, typer.Option("--params", help="The study in force.")]
+Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large results.")]
+Metrics = Annotated[Path, typer.Option(help="Where the stages write their metrics.")]
+Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
+Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
+
+# the defaults are the names in dvc.yaml
+PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().metrics
 
 
 @contextmanager
@@ -48,10 +71,11 @@ def need(module: str, extra: str) -> None:
         raise ImportError(f"this needs {module}, which is not installed: pip install 'rine[{extra}]'")
 
 
-def share_cores() -> None:
-    """Let PyTorch's threads sleep while they wait for each other; call before it is imported.
+def prepare_libraries(mode: Mode) -> None:
+    """Choose the arithmetic, and let PyTorch's threads sleep while they wait for each other; call before its import.
 
     They spin by default, and where anything else wants the cores one small picture then takes a second, not a fiftieth
     of one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arithmetic.use(mode)

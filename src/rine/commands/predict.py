@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rine.commands.options import Crops, Device, Model, Threshold, plain_errors, share_cores
+from rine.arithmetic import Mode
+from rine.commands.options import Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
 from rine.commands.rows import Form, Tally, resume, write_all, writer
 from rine.dataset.paths import Found, find
 
@@ -40,6 +41,7 @@ def predict(
     model: Model = "best",
     device: Device = "auto",
     threshold: Threshold = None,
+    arithmetic: Arithmetic = "fast",
 ) -> None:
     """Say of each picture whether it is real or synthetic, with a calibrated probability.
 
@@ -50,7 +52,7 @@ def predict(
     start = time.perf_counter()
     with plain_errors("predict"):
         form = _form(csv, jsonl, output, resumed)
-        detector = _load(model, device, threshold)
+        detector = _load(model, device, threshold, arithmetic)
         done = resume(output, detector.name, crops) if resumed and output else None
         seen = done.paths if done else frozenset()
         total = None if "-" in paths else sum(found.path not in seen for found in find(paths))
@@ -87,8 +89,8 @@ def _form(csv: bool, jsonl: bool, output: Path | None, resumed: bool) -> Form:
     return form
 
 
-def _load(model: str, device: str, threshold: float | None) -> Detector:
-    share_cores()
+def _load(model: str, device: str, threshold: float | None, arithmetic: Mode) -> Detector:
+    prepare_libraries(arithmetic)
     # PyTorch is most of a short command's time: nothing before this line imports it
     from rine.detector import Detector
 

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from rine.commands.options import Device, Model, Threshold, need, plain_errors, share_cores
+from rine.commands.options import Arithmetic, Device, Model, Threshold, need, plain_errors, prepare_libraries
 
 
 def serve(
     model: Model = "best",
     device: Device = "auto",
     threshold: Threshold = None,
+    arithmetic: Arithmetic = "fast",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8000,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     upload_mb: Annotated[
@@ -35,7 +36,7 @@ def serve(
 
     Example: rine serve --port 8080
     """
-    share_cores()
+    prepare_libraries(arithmetic)
     with plain_errors("serve"):
         for module in ("fastapi", "uvicorn", "python_multipart"):
             need(module, "serve")

@@ -40,7 +40,9 @@ def verify(
     """
     with plain_errors("verify"):
         if changed := _changed(*INPUTS):
-            typer.echo(f"verify: nothing to compare with, since the study itself is not as committed: {_listed(changed)}")
+            typer.echo(
+                f"verify: nothing to compare with, since the study itself is not as committed: {_listed(changed)}"
+            )
             return
         reasons = list(_why_not_bytes(read(params).runtime.arithmetic, lock))
         same = _same_metrics(reasons) if reasons else _same_bytes()

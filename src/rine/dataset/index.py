@@ -16,8 +16,8 @@ from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
 from rine.dataset.layouts import list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
-from rine.dataset.table import COLUMNS
 from rine.device import usable_cores
+from rine.features.table import COLUMNS, PICTURE
 from rine.params import DatasetConfig, PrepareConfig
 from rine.progress import progress
 
@@ -88,7 +88,7 @@ def _split_off(picture: Picture, facts: Facts, config: DatasetConfig) -> Picture
 def _table(rows: list[tuple]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*Picture._fields, *Facts._fields])
     table = table.astype({**dict.fromkeys(("label", "bytes", "width", "height"), "int64"), "exif": "bool"})
-    return table.sort_values(["source", "label", "path"], ignore_index=True, kind="stable")
+    return table.sort_values(list(PICTURE), ignore_index=True, kind="stable")
 
 
 def _test_sets(listings: dict[str, Listing]) -> pd.DataFrame:

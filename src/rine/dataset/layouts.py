@@ -6,6 +6,7 @@ import glob
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
 from rine.dataset.listing import (
     SUFFIXES,
     DatasetError,
@@ -19,7 +20,6 @@ from rine.dataset.listing import (
     pictures_in,
     subfolders,
 )
-from rine.generators import FAMILY, SYNTHBUSTER_GENERATORS
 from rine.params import DatasetConfig
 
 # ForenSynths' test generators whose pictures lie in class folders, and those without

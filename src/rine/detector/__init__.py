@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from rine.detector.inputs import Picture, is_one, name_of, pixels_of
+from rine.detector.stored import find_model
 from rine.encoder import Encoder, tower
 from rine.heads import Head
 from rine.models import checkpoint
-from rine.models.stored import find_model
 from rine.pixels.crops import CropRule, crops_of
 from rine.pixels.pictures import UnreadablePicture
 from rine.scores import calibration as calibrations

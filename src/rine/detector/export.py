@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from rine import __version__
 from rine.detector import Detector
+from rine.files import whole
 
 Input = Literal["uint8", "float32"]
 TOLERANCE = 1e-4  # of `largest_difference`
@@ -58,18 +58,14 @@ def export_onnx(detector: Detector, path: Path, pixels: Input = "uint8") -> floa
         raise ValueError("export needs the model on the CPU in float32: Detector.load(..., device='cpu')")
     graph = Graph(detector, pixels).eval()
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as part:
         try:
-            _write(graph, detector, half, pixels)
-            difference = largest_difference(half, detector, pixels)
+            _write(graph, detector, part, pixels)
+            difference = largest_difference(part, detector, pixels)
         except Exception as error:  # exporter and runtime have exceptions of their own of many kinds
             raise ExportError(f"the graph cannot be written or run: {type(error).__name__}: {error}") from error
         if not difference <= TOLERANCE:
             raise ExportError(f"the graph differs from PyTorch by {difference:.1e}, more than {TOLERANCE:.0e}")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
     return difference
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_RULES = {
+# what each rule that names a model (`rine.evaluation.selection.RULES`) makes of the scores: for those who use the model
+RULES = {
     "paper": "highest mean accuracy + AP over the test sets, so its test scores are optimistic",
     "leave_one_generator_out": "scores on all generators but the one that is scored",
     "family_out": "scores on the other family of generators",
     "validation": "lowest cross-entropy on the validation pictures",
-    "mean": "none: the expectation over all configurations",
-    "ensemble": "none: all configurations together",
+}
+_ARITHMETIC = {
+    "portable": "portable: its scores have the same bits on every x86-64 processor with AVX2, if asked for so",
+    "fast": "fast: the last digits of its scores depend on the machine",
 }
 _LIMITS = (
     "A logit above 0 is the paper's decision; on pictures unlike those it was trained on, that means little. "
     "Use the calibrated verdict.",
     "Generators that it has not seen, pictures that were edited in part, screenshots, strong compression and "
     "re-sizing can turn a verdict round in either direction.",
-    "It judges crops of 224 pixels at native resolution by default; what lies outside of them is not seen.",
+    "It judges crops of {crop} pixels at native resolution by default; what lies outside of them is not seen.",
     "A verdict is evidence, not proof. Do not let it decide alone about people.",
 )
 
@@ -39,17 +42,19 @@ def model_card(meta: Mapping[str, Any]) -> str:
         "## Thresholds",
         _thresholds(meta.get("calibration")),
     ]
-    parts += ["## Limits", "\n".join(f"- {limit}" for limit in _LIMITS)]
+    limits = "\n".join(f"- {limit}" for limit in _LIMITS)
+    parts += ["## Limits", limits.format(crop=meta["transform"]["crop"])]
     return "\n\n".join(parts) + "\n"
 
 
 def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
     encoder, head, training = meta["encoder"], meta.get("head") or {}, meta["training"]
-    known = {key: value for key, value in meta["transform"].items() if value is not None}
+    transform = {key: value for key, value in meta["transform"].items() if value is not None}
     return {
         "Encoder": f"{encoder['name']}, weights {encoder['pretrained']}",
         "Digest of its weights": encoder.get("weights") or "not known: they were not at hand",
-        "Input": ", ".join(f"{key} {value}" for key, value in known.items()),
+        "Arithmetic": _ARITHMETIC.get(encoder.get("arithmetic", "")),
+        "Input": ", ".join(f"{key} {value}" for key, value in transform.items()),
         "Layers of a projection (q)": head.get("q", training.get("q")),
         "Projected width (P)": head.get("proj_dim", training.get("d")),
         "Blocks and width of the encoder": f"{head['n_blocks']} x {head['width']}" if head else None,
@@ -79,7 +84,7 @@ def _choice(choice: Mapping[str, Any]) -> str:
     if not choice:
         return "Not stated."
     rule = choice.get("rule")
-    lines = [f"Rule `{rule}`: {_RULES.get(str(rule), 'see the study')}."]
+    lines = [f"Rule `{rule}`: {RULES.get(str(rule), 'see the study')}."]
     scores = [f"{title} {choice[key]:.3f}" for key, title in (("acc", "accuracy"), ("ap", "AP")) if choice.get(key)]
     if scores:
         lines.append(f"Mean over the test sets it was chosen by: {', '.join(scores)}.")

@@ -7,13 +7,12 @@ The header's entry `rine` is JSON: the head's shape under `head`, and `meta`, wh
 - where there are such: `pictures` (number), `profile` and `about` (of the study), `choice` (`rule`, `acc`,
   `ap`), `calibration` (fields of `rine.scores.calibration.Calibration`), `source` (of an imported model).
 
-The reference's own files are pickles; `rine.models.published` reads them.
+The reference's own files are pickles; `rine.detector.published` reads them.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from rine.files import write_whole
 from rine.heads import Head, HeadConfig
 from rine.models.card import model_card
 from rine.params import EncoderConfig
@@ -91,8 +91,8 @@ def save(path: Path, head: Head, meta: Mapping[str, Any], mean_tokens: Tensor | 
     if mean_tokens is not None:
         tensors[_MEAN_TOKENS] = mean_tokens.detach().cpu().float().contiguous()
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, to_bytes(tensors, {"rine": json.dumps(header, sort_keys=True)}))
-    _write(path.with_suffix(".md"), model_card({**plain, _HEAD: asdict(head.config)}).encode())
+    write_whole(path, to_bytes(tensors, {"rine": json.dumps(header, sort_keys=True)}))
+    write_whole(path.with_suffix(".md"), model_card({**plain, _HEAD: asdict(head.config)}).encode())
 
 
 def load(path: Path | str) -> Stored:
@@ -190,10 +190,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} of type {type(value).__name__}")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a kill leaves no half file under the name."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_bytes(content)
-    half.replace(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,20 +11,17 @@ from rine.heads import Head
 from rine.models import checkpoint
 
 
-def stored(folder: Path, models: Mapping[str, str], training_set: str | None = None) -> tuple[list[Head], pd.DataFrame]:
-    """Load every seed of the named models (name -> training set), those of one training set where it is given.
+def stored(folders: Sequence[Path]) -> tuple[list[Head], pd.DataFrame]:
+    """Load every seed of the models in these folders, which bear their names.
 
     Returns the heads and their rows of the run table, with a column `model`. Raises where a model is missing.
     """
     heads, rows = [], []
-    for model, trained_on in models.items():
-        if training_set not in {None, trained_on}:
-            continue
-        files = _files(folder / model)
-        for file in files:
+    for folder in folders:
+        for file in _files(folder):
             head, meta = checkpoint.load(file)
             heads.append(head)
-            rows.append(meta["training"] | {"model": model})
+            rows.append(meta["training"] | {"model": folder.name})
     return heads, table_of(rows)
 
 

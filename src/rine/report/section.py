@@ -1,21 +1,22 @@
-"""A report as data: sections of words, tables and figures, whatever it is then written as."""
+"""The report as data: what a section is, and what it holds for one study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.tables.table import Table
+from rine.report.study import Study
+from rine.report.table import Table
 
-METRIC_NAMES = {"acc": "accuracy", "ap": "AP"}
+PANELS = {"acc": "accuracy", "ap": "AP"}  # as the files in plots/ name the metrics, and the templates in .dvc/plots/
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: `draw` makes it, `says` is what it shows in words, for those who cannot see it too.
+    """A figure: `draw` makes it (its style is set when it is called), `says` tells those who cannot see what it shows.
 
     `data` is what is drawn, for `dvc plots`, whose templates in .dvc/plots/ ask for the columns `panel` and `series`.
     """
@@ -28,23 +29,34 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a section holds for one study."""
+
+    text: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the report; one without tables and figures says in `text` what is missing."""
+    """A section of the page: `make` gives its content, or None where its stages have left nothing.
+
+    `reads` are the folders of artifacts/ that it is made of. `absent` is what the page says where there is no content;
+    without it the section is left out.
+    """
 
     key: str
     title: str
-    text: Sequence[str] = ()
-    tables: Sequence[Table] = field(default_factory=tuple)
-    figures: Sequence[Figure] = field(default_factory=tuple)
-    warnings: Sequence[str] = field(default_factory=tuple)
+    reads: tuple[str, ...]
+    make: Callable[[Study], Content | None]
+    absent: str = ""
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to show."""
-        return not (self.text or self.tables or self.figures or self.warnings)
+
+Report = Mapping[Section, Content]
 
 
 def long(table: pd.DataFrame, keep: Sequence[str], into: str) -> pd.DataFrame:
     """A row for each of accuracy and AP: the column `into` ("panel" or "series") names the metric, `value` holds it."""
-    parts = [table[list(keep)].assign(**{into: name}, value=table[metric]) for metric, name in METRIC_NAMES.items()]
+    parts = [table[list(keep)].assign(**{into: name}, value=table[metric]) for metric, name in PANELS.items()]
     return pd.concat(parts, ignore_index=True)

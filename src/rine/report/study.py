@@ -1,23 +1,26 @@
-"""All that a report is made of, read from where the stages left it; what is not there is empty."""
+"""What the stages of a study have left, read when a section asks for it; what is not there is empty."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from rine.generators import FAMILY, SYNTHBUSTER_GENERATORS
+from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
 from rine.params import Params
-from rine.report import reading
+from rine.report import estimates, reading, rules
 from rine.report.labels import label, label_settings, labels_of, study_of
 from rine.scores import ImageScores
 from rine.scores.calibration import Calibration
-from rine.tables.estimates import Intervals, intervals
 
 TEST_SETS = ["generator", "family", "study", "real", "fake"]  # columns
 PUBLISHED_ENCODER = "ViT-L/14"  # of the paper's tables
+NOWHERE = Path(os.devnull)  # the folder of a study that is nothing but a scores file
+REPORTED_FROM = ("validate", "best", "grid", "ldm", "index")  # folders that `Study.reported` and its intervals read
 # study -> what its absence leaves out, as the page says it
 PARTS = {
     "grid": "the grid (box plots, head sizes, selection)",
@@ -30,145 +33,161 @@ PARTS = {
 }
 
 
-def _nothing() -> pd.DataFrame:
-    return pd.DataFrame()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
-    """Tables of scores with the column `setting` (label for people), scores of pictures by setting, and the rest.
+    """Scores tables with the column `setting` (its label on the page), and readers of the stages' folders.
 
-    Scores of pictures, by setting: `models` of the stored models (one run a seed, the first seed first), `baselines` of
-    other classifiers, `perturbed` and `degraded` of changed pictures, `ablated`, `longer`, `shares`, `ldm` and `grid`
-    (of the encoder in force) of the single experiments. `rules` has setting, rule, acc, ap. `blocks` maps an encoder's
-    name to (number of blocks, width).
+    `class_labels` are the labels by training classes, as `labels_of` gives them. Without `params` it is a scores file
+    alone: no folder is read, and nothing has an interval.
     """
 
-    scores: pd.DataFrame
+    all_scores: pd.DataFrame
     published: pd.DataFrame
     encoder: str
-    rules: pd.DataFrame
-    published_rules: pd.DataFrame
-    labels: Mapping[str, str] = field(default_factory=dict)  # setting or `ldm`, as in the params -> label
+    class_labels: Mapping[str, str]
     params: Params | None = None
-    models: Mapping[str, ImageScores] = field(default_factory=dict)
-    baselines: Mapping[str, ImageScores] = field(default_factory=dict)
-    degraded: Mapping[str, ImageScores] = field(default_factory=dict)
-    perturbed: Mapping[str, ImageScores] = field(default_factory=dict)
-    ablated: Mapping[str, ImageScores] = field(default_factory=dict)
-    longer: Mapping[str, ImageScores] = field(default_factory=dict)
-    shares: Mapping[str, ImageScores] = field(default_factory=dict)
-    ldm: Mapping[str, ImageScores] = field(default_factory=dict)
-    grid: Mapping[str, ImageScores] = field(default_factory=dict)
-    rules_by_generator: pd.DataFrame = field(default_factory=_nothing)
-    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    test_sets: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TEST_SETS))
-    importance: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    embeddings: pd.DataFrame = field(default_factory=_nothing)
-    doctor: pd.DataFrame = field(default_factory=_nothing)
-    shortcuts: pd.DataFrame = field(default_factory=_nothing)
-    findings: pd.DataFrame = field(default_factory=_nothing)
-    blocks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    timings: Mapping[str, float] = field(default_factory=dict)
+    artifacts: Path = NOWHERE
+    timings: Path = NOWHERE  # seconds by stage, as JSON
+    _images: dict[str, dict[str, ImageScores]] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:
         """What the studies that have not been run leave out."""
-        done = set(self.scores["study"])
-        return [what for study, what in PARTS.items() if study not in done]
+        done = set(self.all_scores["study"])
+        return [part for study, part in PARTS.items() if study not in done]
 
-    def of(self, study: str) -> pd.DataFrame:
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Setting, or `ldm`, as the params name it -> its label."""
+        if self.params is None:
+            return {}
+        settings = {name: label("progan", classes, self.class_labels) for name, classes in self.params.settings.items()}
+        return settings | {"ldm": label("ldm", (), self.class_labels)}
+
+    def scores(self, study: str) -> pd.DataFrame:
         """Our scores of one study."""
-        return self.scores[self.scores["study"] == study]
+        return self.all_scores[self.all_scores["study"] == study]
+
+    def images(self, stage: str) -> dict[str, ImageScores]:
+        """Scores of pictures by setting, from a stage or a folder such as `validate/baselines`; read once.
+
+        Those of `validate` have one run a seed, the first seed first; those of `grid` are of the encoder in force.
+        """
+        if stage not in self._images:
+            folders = [self.artifacts / folder for folder in self._folders(stage)]
+            self._images[stage] = reading.image_scores(folders, self.class_labels, self.labels.values())
+        return self._images[stage]
+
+    def _folders(self, stage: str) -> list[str]:
+        if self.params is None:
+            return []
+        settings = self.params.settings
+        if stage == "grid":
+            return [f"grid/{self.params.encoder}-{setting}" for setting in settings]
+        if stage == "ablate":
+            return [f"ablate/{variant}/{setting}" for setting in settings for variant in self.params.ablate.variants]
+        if stage in ("epochs", "dataset_size"):
+            return [f"{stage}/{setting}" for setting in settings]
+        return [stage]
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A CSV file of the artifacts by its path in them, such as `index/doctor.csv`."""
+        return reading.table(self.artifacts / name, columns)
+
+    @cached_property
+    def calibrations(self) -> dict[str, Calibration]:
+        """What `best` fitted, by label."""
+        fitted = {
+            label: reading.calibration(self.artifacts / "best" / name / "model.safetensors")
+            for name, label in self.labels.items()
+        }
+        return {label: calibration for label, calibration in fitted.items() if calibration}
+
+    @cached_property
+    def test_sets(self) -> pd.DataFrame:
+        return self.table("index/test_sets.csv", TEST_SETS)
+
+    def sets_of(self, setting: str) -> pd.DataFrame:
+        """The test sets of a setting's study: the paper never averages the two studies together."""
+        return self.test_sets[self.test_sets["study"] == study_of(setting)]
+
+    def in_study(self, setting: str, generator: str) -> bool:
+        """Whether a generator is in the test sets of a setting's study."""
+        study = self._of_generator("study", generator)
+        return (study or ("ldm" if generator in SYNTHBUSTER_GENERATORS else "grid")) == study_of(setting)
 
     def family(self, generator: str) -> str:
         """Family of a generator: as the index says, else as the paper groups it, else "own"."""
         return self._of_generator("family", generator) or FAMILY.get(generator, "own")
 
-    def at_home(self, setting: str, generator: str) -> bool:
-        """Whether a generator is in the test sets of a setting's study: the paper never averages the two together."""
-        study = self._of_generator("study", generator)
-        return (study or ("ldm" if generator in SYNTHBUSTER_GENERATORS else "grid")) == study_of(setting)
-
-    def home_sets(self, setting: str) -> pd.DataFrame:
-        """The test sets of a setting's study."""
-        return self.test_sets[self.test_sets["study"] == study_of(setting)]
-
-    def intervals(self, scores: Mapping[str, ImageScores], by: str | None = None) -> Intervals:
-        """Bootstrap intervals of some scores over the test sets of each setting's study; none without parameters."""
-        return intervals(scores, self.home_sets, self.params.report if self.params else None, by)
-
-    def intervals_on(self, setting: str) -> Intervals:
-        """Intervals of every stored model over the test sets of one study: that of `setting`."""
-        sets = self.home_sets(setting)
-        return intervals(self.models, lambda _: sets, self.params.report if self.params else None)
-
     def _of_generator(self, column: str, generator: str) -> str:
-        found = self.test_sets.loc[self.test_sets["generator"] == generator, column]
-        return str(found.iloc[0]) if len(found) else ""
+        values = self.test_sets.loc[self.test_sets["generator"] == generator, column]
+        return str(values.iloc[0]) if len(values) else ""
+
+    @cached_property
+    def everywhere(self) -> pd.DataFrame:
+        """Scores of each setting's reported model on the test sets of both studies."""
+        return estimates.chosen(self.all_scores, self.encoder)
+
+    @cached_property
+    def reported(self) -> pd.DataFrame:
+        """Scores of each setting's reported model on the test sets of its own study."""
+        pairs = zip(self.everywhere["setting"], self.everywhere["generator"], strict=True)
+        return self.everywhere[pd.Series([self.in_study(*pair) for pair in pairs], self.everywhere.index, dtype=bool)]
+
+    @cached_property
+    def published_models(self) -> pd.DataFrame:
+        """Published scores of the paper's own choice: of the study's encoder where there is that, else the paper's."""
+        there = set(self.published["backbone"])
+        return estimates.chosen(self.published, self.encoder if self.encoder in there else PUBLISHED_ENCODER)
+
+    def intervals(self, images: Mapping[str, ImageScores], by: str | None = None) -> estimates.Intervals:
+        """Bootstrap intervals of some scores over the test sets of each setting's study."""
+        return estimates.intervals(images, self.sets_of, self.params.report if self.params else None, by)
+
+    @cached_property
+    def model_intervals(self) -> estimates.Intervals:
+        """Intervals of the models that `validate` scored."""
+        return self.intervals(self.images("validate"))
+
+    @cached_property
+    def rules(self) -> pd.DataFrame:
+        """What each selection rule reports: setting, rule, acc, ap."""
+        if self.params is None:
+            return rules.rules_from_scores(self.all_scores, self.encoder)
+        return rules.rules_from_select(self.artifacts / "select/rules.csv", self.params.encoder, self.labels)
+
+    @cached_property
+    def published_rules(self) -> pd.DataFrame:
+        """The same of the published scores."""
+        return rules.rules_from_scores(self.published, PUBLISHED_ENCODER)
+
+    @cached_property
+    def rule_intervals(self) -> estimates.Intervals:
+        """Intervals of `rules`, from the scores of pictures of the grid."""
+        if self.params is None:
+            return estimates.NONE
+        choices = rules.rules_from_select(self.artifacts / "select/generators.csv", self.params.encoder, self.labels)
+        return rules.rule_intervals(choices, self.images("grid") | self.images("ldm"), self.sets_of, self.params.report)
 
 
 def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> Study:
-    """Read whatever the stages of a study have left; nothing has to be there."""
-    scores, known = reading.our_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
-    sets = labels_of(scores, known, settings=params.settings)
-    scores, known = label_settings(scores, sets), label_settings(known, sets)
-    settings = {name: label("progan", classes, sets) for name, classes in params.settings.items()}
-    labels = settings | {"ldm": label("ldm", (), sets)}
-    index, models = artifacts / "index", list(labels.values())
-
-    def scored(folder: str) -> dict[str, ImageScores]:
-        return reading.image_scores(artifacts / folder, sets, models)
-
-    return Study(
-        scores=scores,
-        published=known,
-        encoder=params.encoders[params.encoder].name,
-        rules=reading.our_rules(artifacts / "select" / "rules.csv", params.encoder, labels),
-        published_rules=reading.rules_of(known, PUBLISHED_ENCODER),
-        labels=labels,
-        params=params,
-        models=scored("validate"),
-        baselines=scored("validate/baselines"),
-        degraded=scored("perturb/degrade"),
-        perturbed=scored("perturb"),
-        ablated=reading.stacked(
-            scored(f"ablate/{variant}/{name}") for name in settings for variant in params.ablate.variants
-        ),
-        longer=reading.stacked(scored(f"epochs/{name}") for name in settings),
-        shares=reading.stacked(scored(f"dataset_size/{name}") for name in settings),
-        ldm=scored("ldm"),
-        grid=reading.stacked(scored(f"grid/{params.encoder}-{name}") for name in settings),
-        rules_by_generator=reading.our_rules(artifacts / "select" / "generators.csv", params.encoder, labels),
-        calibrations=reading.calibrations(artifacts / "best", labels),
-        test_sets=reading.table(index / "test_sets.csv", TEST_SETS),
-        importance=reading.importance(artifacts / "best", labels),
-        embeddings=reading.table(artifacts / "validate" / "embeddings.csv"),
-        doctor=reading.table(index / "doctor.csv"),
-        shortcuts=reading.table(index / "shortcuts.csv"),
-        findings=reading.table(index / "findings.csv"),
-        blocks=reading.blocks_of(params, known),
-        timings=reading.timings(timings),
-    )
+    """The study that `params` describe; nothing of it has to be there."""
+    ours, theirs = reading.study_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
+    labels = labels_of(ours, theirs, settings=params.settings)
+    ours, theirs = label_settings(ours, labels), label_settings(theirs, labels)
+    return Study(ours, theirs, params.encoders[params.encoder].name, labels, params, artifacts, timings)
 
 
 def from_scores(path: Path, published: Path) -> Study:
-    """A study that is nothing but a scores file, of any method: Raises `ScoresError`."""
-    scores, known = reading.together([path]), reading.together(sorted(published.glob("*.csv")))
-    sets = labels_of(scores, known)
-    scores, known = label_settings(scores, sets), label_settings(known, sets)
-    encoder = main_encoder(scores)
-    return Study(
-        scores=scores,
-        published=known,
-        encoder=encoder,
-        rules=reading.rules_of(scores, encoder),
-        published_rules=reading.rules_of(known, PUBLISHED_ENCODER),
-        blocks=reading.blocks_of(None, scores, known),
-    )
+    """A study that is nothing but a scores file, of any method. Raises `ScoresError`."""
+    ours, theirs = reading.together([path]), reading.together(sorted(published.glob("*.csv")))
+    labels = labels_of(ours, theirs)
+    ours, theirs = label_settings(ours, labels), label_settings(theirs, labels)
+    return Study(ours, theirs, _main_encoder(ours), labels)
 
 
-def main_encoder(scores: pd.DataFrame) -> str:
+def _main_encoder(scores: pd.DataFrame) -> str:
     """The encoder with the highest mean AP in the grid: what the paper goes on with."""
     grid = scores[scores["study"] == "grid"]
     means = (grid if len(grid) else scores).groupby("backbone")["ap"].mean()

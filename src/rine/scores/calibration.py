@@ -7,9 +7,8 @@ a temperature and a bias are fitted (Platt 1999), and thresholds for 1 % and 5 %
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -75,20 +74,6 @@ def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
         n=n,
         reason=f"{few}; the highest of them stands in" if coarse else "",
     )
-
-
-def as_dict(calibration: Calibration) -> dict[str, Any]:
-    """Plain values, to be stored as JSON; `from_dict` reads them back."""
-    return asdict(calibration)
-
-
-def from_dict(values: Mapping[str, Any]) -> Calibration:
-    """A calibration from what `as_dict` gave; raises `ValueError` for a key that is none of its own."""
-    known = [field.name for field in fields(Calibration)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ValueError(f"calibration: unknown key {', '.join(unknown)}; allowed: {', '.join(known)}")
-    return Calibration(**values)
 
 
 def probability(calibration: Calibration, logits: np.ndarray) -> np.ndarray:

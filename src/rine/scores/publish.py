@@ -10,31 +10,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rine.scores import ImageScores, summarise, write_scores
+from rine.scores.images import ImageScores
+from rine.scores.summary import summarise
+from rine.scores.table import write_scores
 
 
-def publish(scores: Sequence[ImageScores], out: Path, metrics: Path, artifacts: Path) -> pd.DataFrame:
-    """Write what one training pass gave at its look-outs: a scores folder, and its means as metrics.
+def publish(scores: Sequence[ImageScores], out: Path, test_sets: pd.DataFrame) -> pd.DataFrame:
+    """Write the scores of runs over the same pictures as one folder, with its table.
 
     Returns the scores table (one row a run and generator).
     """
     stacked = stack(scores)
     stacked.write(out)
-    table = summarise(stacked, pd.read_csv(artifacts / "index" / "test_sets.csv"))
+    table = summarise(stacked, test_sets)
     write_scores(table, out / "scores.csv")
-    write_metrics(headline(table), metrics)
     return table
 
 
 def publish_settings(
-    scores: Mapping[str, Sequence[ImageScores]], out: Path, metrics: Path, artifacts: Path
+    scores: Mapping[str, Sequence[ImageScores]], out: Path, metrics: Path, test_sets: pd.DataFrame
 ) -> pd.DataFrame:
     """Write the scores of several settings: a folder each, one table and one metrics file for all."""
     tables = {}
     for setting, parts in scores.items():
         stacked = stack(parts)
         stacked.write(out / setting)
-        tables[setting] = summarise(stacked, pd.read_csv(artifacts / "index" / "test_sets.csv"))
+        tables[setting] = summarise(stacked, test_sets)
     table = pd.concat(tables.values(), ignore_index=True)
     write_scores(table, out / "scores.csv")
     write_metrics({setting: headline(part) for setting, part in tables.items()}, metrics)

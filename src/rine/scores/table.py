@@ -20,6 +20,7 @@ has no xi or q, can be laid beside ours. `docs/scores.md` says the same to users
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,23 +85,32 @@ def write_scores(table: pd.DataFrame, path: Path | str) -> None:
 
 def check_scores(cells: pd.DataFrame, origin: str = "scores") -> pd.DataFrame:
     """Check a table of cells (strings or numbers) and type its columns; raises as `read_scores` does."""
-    missing = [column for column in COLUMNS if column not in cells]
-    if missing:
-        raise ScoresError(f"{origin}: line 1: missing column {', '.join(missing)}; needed: {', '.join(COLUMNS)}")
-    columns = [*COLUMNS, *(["seed"] if "seed" in cells else [])]
-    table = pd.DataFrame({column: _typed(cells[column], column, origin) for column in columns})
-    for column in ("study", "training_set", "backbone", "generator"):
-        allowed = f"one of {', '.join(STUDIES)}" if column == "study" else "a name"
-        wrong = ~table[column].isin(STUDIES) if column == "study" else table[column] == ""
-        _refuse(wrong, cells[column], column, allowed, origin)
+    table = _checked(cells, COLUMNS, ("training_set", "backbone", "generator"), origin)
     for column in ("acc", "ap"):
         _refuse(table[column].isna(), cells[column], column, _RANGE[column][2], origin)
+    _refuse_twice(table, [column for column in (*IDENTITY, "generator") if column in table], origin)
+    return table
+
+
+def check_runs(cells: pd.DataFrame, origin: str = "runs") -> pd.DataFrame:
+    """As `check_scores`, of a table of runs: one row a run, no generator and no scores."""
+    return _checked(cells, RUN, ("training_set", "backbone"), origin)
+
+
+def _checked(cells: pd.DataFrame, needed: Sequence[str], names: Sequence[str], origin: str) -> pd.DataFrame:
+    """The needed columns and `seed`, typed; `names` may not be empty."""
+    missing = [column for column in needed if column not in cells]
+    if missing:
+        raise ScoresError(f"{origin}: line 1: missing column {', '.join(missing)}; needed: {', '.join(needed)}")
+    columns = [*needed, *(["seed"] if "seed" in cells else [])]
+    table = pd.DataFrame({column: _typed(cells[column], column, origin) for column in columns})
+    _refuse(~table["study"].isin(STUDIES), cells["study"], "study", f"one of {', '.join(STUDIES)}", origin)
+    for column in names:
+        _refuse(table[column] == "", cells[column], column, "a name", origin)
     selecting = table["study"].isin(SELECTING)
     for column in HYPER:
         allowed = f"{_RANGE[column][2]}; it may be empty in other studies than {', '.join(SELECTING)}"
         _refuse(selecting & table[column].isna(), cells[column], column, allowed, origin)
-    key = [column for column in (*IDENTITY, "generator") if column in table]
-    _refuse_twice(table, key, origin)
     return table
 
 

@@ -3,50 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rine.device import choose
+from rine.features.sets import open_sets
 from rine.heads import Head
+from rine.heads.scoring import mean_tokens, score
 from rine.models import checkpoint
-from rine.models.choices import choice, chosen_runs
 from rine.params import Params
+from rine.paths import Paths
 from rine.scores import calibration
 from rine.scores.publish import write_metrics
-from rine.training import mean_tokens
-from rine.training.experiment import Experiment, fit, run_table, score, training_pictures
+from rine.training.choices import read_choice, runs_of
+from rine.training.experiment import fit, run_table
+
+TRACKED = (
+    "profile",
+    "about",
+    "lr",
+    "seeds",
+    "encoder",
+    "encoders.{study.encoder}",
+    "settings",
+    "crops",
+    "training",
+    "best.models.{model}",
+)
 
 
-def best(model: str, params: Params, artifacts: Path, metrics: Path) -> str:
+def run(study: Params, paths: Paths, model: str) -> str:
     """Write artifacts/best/<model>/: model.safetensors and its card, the other seeds' models, importance.csv."""
-    out, device = artifacts / "best" / model, choose(params.runtime.device)
-    chosen = choice(artifacts / "select", model)
-    what = Experiment(
-        "best", artifacts / "features" / params.encoder, params.best.models[model], params.settings.get(model, ())
-    )
-    runs = chosen_runs(artifacts / "select", model, params.seeds)
-    [(epochs, heads)] = fit(what, runs, params, [int(chosen["epochs"])], device)
+    out, device = paths.best(model), choose(study.runtime.device)
+    sets = open_sets(paths.features(study.encoder), study.best.models[model], test=False)
+    sets = sets.of_classes(study.settings.get(model, ()))
+    chosen = read_choice(paths.choice(model))
+    runs = runs_of([chosen], study.seeds)
+    [(epochs, heads)] = fit(sets, runs, study, [chosen["epochs"]], device)
 
-    learn, held_out = training_pictures(what, params)
-    table = run_table(what, runs, params, learn.encoder_name, epochs)
-    scored = score(heads, table, [held_out], device)
-    labels = scored.images["label"].to_numpy()
-    mean = mean_tokens(learn)
+    table = run_table("best", sets, runs, study, epochs)
+    scores = score(heads, table, sets.scored, device)
+    labels = scores.images["label"].to_numpy()
+    mean = mean_tokens(sets.train)
     out.mkdir(parents=True, exist_ok=True)
-    for run, head, row, logits in zip(runs, heads, table.to_dict("records"), scored.logits, strict=True):
-        name = "model" if run.seed == params.seeds[0] else f"model-seed{run.seed}"
+    for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
+        name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
+        made_by = {key: sets.train.about["encoder"][key] for key in ("weights", "arithmetic")}
         meta: dict[str, Any] = {
             "name": model,
-            "encoder": asdict(params.encoders[params.encoder]) | {"weights": learn.about["encoder"]["weights"]},
-            "transform": {"crop": params.crops.size},
+            "encoder": asdict(study.encoders[study.encoder]) | made_by,
+            "transform": {"crop": study.crops.size},
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
-            "classes": list(what.classes),
-            "pictures": int(learn.rows["digest"].nunique()),
-            "profile": params.profile,
-            "about": params.about,
+            "classes": list(sets.classes),
+            "pictures": int(sets.train.rows["digest"].nunique()),
+            "profile": study.profile,
+            "about": study.about,
             "choice": {key: chosen[key] for key in ("rule", "acc", "ap") if key in chosen},
             "calibration": asdict(calibration.fit(labels, logits)),
         }
@@ -59,7 +72,7 @@ def best(model: str, params: Params, artifacts: Path, metrics: Path) -> str:
                     "parameters": sum(p.numel() for p in head.parameters()),
                     **{key: chosen[key] for key in ("q", "proj_dim", "xi", "epochs")},
                 },
-                metrics / "best" / f"{model}.json",
+                paths.metric("best", model),
             )
     first = runs[0]
     return f"{model}: q {first.q}, P {first.proj_dim}, xi {first.xi}, {epochs} epochs, {len(runs)} seeds"
@@ -72,5 +85,5 @@ def block_shares(head: Head) -> pd.DataFrame:
     return pd.DataFrame({"block": range(1, len(shares) + 1), "share": shares})
 
 
-def _accuracy(labels: Any, logits: Any) -> float | None:
+def _accuracy(labels: np.ndarray, logits: np.ndarray) -> float | None:
     return round(float(((logits > 0) == labels).mean()), 6) if len(labels) else None

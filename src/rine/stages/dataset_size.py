@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rine.device import choose
-from rine.models.choices import chosen_epochs, chosen_runs
+from rine.features.sets import open_sets
 from rine.params import Params
+from rine.paths import Paths
 from rine.scores.publish import publish_settings
-from rine.training.experiment import Experiment, experiment
+from rine.scores.test_sets import read_test_sets
+from rine.training.choices import read_choice, runs_of
+from rine.training.experiment import experiment
+
+TRACKED = ("lr", "seeds", "encoder", "settings", "training", "dataset_size")
 
 
-def dataset_size(params: Params, artifacts: Path, metrics: Path) -> str:
+def run(study: Params, paths: Paths) -> str:
     """Write artifacts/dataset_size/<setting>/ and artifacts/dataset_size/scores.csv."""
-    device, features = choose(params.runtime.device), artifacts / "features" / params.encoder
-    scores = {}
-    for setting, classes in params.settings.items():
-        runs = chosen_runs(artifacts / "select", setting, params.seeds)
-        look_outs = [chosen_epochs(artifacts / "select", setting)]
+    choices = {setting: read_choice(paths.choice(setting)) for setting in study.settings}
+    sets, device, scores = open_sets(paths.features(study.encoder)), choose(study.runtime.device), {}
+    for setting, classes in study.settings.items():
+        chosen = choices[setting]
+        runs, part = runs_of([chosen], study.seeds), sets.of_classes(classes)
         scores[setting] = [
             scored
-            for fraction in params.dataset_size.fractions
+            for fraction in study.dataset_size.fractions
             for scored in experiment(
-                Experiment("dataset_size", features, classes=classes, fraction=fraction),
-                runs,
-                params,
-                look_outs,
-                device,
+                "dataset_size", part.share(fraction, study.seeds[0]), runs, study, [chosen["epochs"]], device
             )
         ]
-    table = publish_settings(scores, artifacts / "dataset_size", metrics / "dataset_size.json", artifacts)
-    shares = ", ".join(f"{share:.0%}" for share in params.dataset_size.fractions)
+    test_sets = read_test_sets(paths.index("test_sets"))
+    table = publish_settings(scores, paths.dataset_size(), paths.metric("dataset_size"), test_sets)
+    shares = ", ".join(f"{share:.0%}" for share in study.dataset_size.fractions)
     return f"{table['classes'].nunique()} settings at {shares} of the pictures"

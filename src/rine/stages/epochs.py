@@ -1,23 +1,27 @@
-"""The best configurations of each setting, looked at after more and more epochs: one run, several look-outs."""
+"""The best configurations of each setting, scored after more and more epochs of one run."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rine.device import choose
-from rine.models.choices import top_runs
+from rine.features.sets import open_sets
 from rine.params import Params
+from rine.paths import Paths
 from rine.scores.publish import publish_settings
-from rine.training.experiment import Experiment, experiment
+from rine.scores.test_sets import read_test_sets
+from rine.training.choices import read_choice, runs_of
+from rine.training.experiment import experiment
+
+TRACKED = ("lr", "seeds", "encoder", "settings", "training", "epochs")
 
 
-def epochs(params: Params, artifacts: Path, metrics: Path) -> str:
+def run(study: Params, paths: Paths) -> str:
     """Write artifacts/epochs/<setting>/ and artifacts/epochs/scores.csv."""
-    scores = {}
-    for setting, classes in params.settings.items():
-        what = Experiment("epochs", artifacts / "features" / params.encoder, classes=classes)
-        runs = top_runs(artifacts / "select", setting, params.seeds)
-        device = choose(params.runtime.device)
-        scores[setting] = list(experiment(what, runs, params, params.epochs.epochs, device))
-    table = publish_settings(scores, artifacts / "epochs", metrics / "epochs.json", artifacts)
-    return f"{len(table.drop_duplicates(['classes', 'xi', 'q', 'd', 'seed']))} runs at {[*params.epochs.epochs]} epochs"
+    choices = {setting: read_choice(paths.choice(setting)) for setting in study.settings}
+    sets, device, scores = open_sets(paths.features(study.encoder)), choose(study.runtime.device), {}
+    for setting, classes in study.settings.items():
+        runs = runs_of(choices[setting]["top"], study.seeds)
+        part = sets.of_classes(classes)
+        scores[setting] = list(experiment("epochs", part, runs, study, study.epochs.epochs, device))
+    test_sets = read_test_sets(paths.index("test_sets"))
+    table = publish_settings(scores, paths.epochs(), paths.metric("epochs"), test_sets)
+    return f"{len(table.drop_duplicates(['classes', 'xi', 'q', 'd', 'seed']))} runs at {[*study.epochs.epochs]} epochs"

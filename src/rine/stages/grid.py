@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 from rine.device import choose
+from rine.features.sets import open_sets
 from rine.params import Params
-from rine.scores.publish import publish
+from rine.paths import Paths
+from rine.scores.publish import headline, publish, write_metrics
+from rine.scores.test_sets import read_test_sets
 from rine.training import Run
-from rine.training.experiment import Experiment, experiment
+from rine.training.experiment import experiment
+
+TRACKED = ("lr", "seeds", "settings.{setting}", "training", "grid")
 
 
-def grid(encoder: str, setting: str, params: Params, artifacts: Path, metrics: Path) -> str:
+def run(study: Params, paths: Paths, encoder: str, setting: str) -> str:
     """Write artifacts/grid/<encoder>-<setting>/ (scores of every run and picture) and its metrics."""
-    what = Experiment("grid", artifacts / "features" / encoder, classes=params.settings[setting])
-    axes = product(params.grid.q, params.grid.proj_dim, params.grid.xi, params.seeds)
+    sets = open_sets(paths.features(encoder)).of_classes(study.settings[setting])
+    axes = product(study.grid.q, study.grid.proj_dim, study.grid.xi, study.seeds)
     runs = [Run(q=q, proj_dim=proj_dim, xi=xi, seed=seed) for q, proj_dim, xi, seed in axes]
-    last = [params.grid.epochs]
-    scores = list(experiment(what, runs, params, last, choose(params.runtime.device)))
-    item = f"{encoder}-{setting}"
-    table = publish(scores, artifacts / "grid" / item, metrics / "grid" / f"{item}.json", artifacts)
+    scores = list(experiment("grid", sets, runs, study, [study.grid.epochs], choose(study.runtime.device)))
+    table = publish(scores, paths.grid(encoder, setting), read_test_sets(paths.index("test_sets")))
+    write_metrics(headline(table), paths.metric("grid", encoder, setting))
     if table.empty:
         raise ValueError("no test set has pictures of both classes: there is nothing to score on")
     means = f"mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"

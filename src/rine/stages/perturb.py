@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from rine.device import choose
 from rine.features import Features
+from rine.features.table import PICTURE
+from rine.heads.scoring import logits
 from rine.models.loaded import stored
 from rine.params import Params
-from rine.scores import ImageScores, summarise, write_scores
+from rine.paths import Paths
+from rine.scores import IMAGE_COLUMNS, ImageScores
 from rine.scores.publish import headline, publish, write_metrics
-from rine.training import logits
-from rine.training.experiment import IMAGE_COLUMNS
+from rine.scores.test_sets import read_test_sets
+
+TRACKED = ("encoder", "best.models", "perturb")
 
 
-def perturb(params: Params, artifacts: Path, metrics: Path) -> str:
+def run(study: Params, paths: Paths) -> str:
     """Write artifacts/perturb/ (each kind on all test pictures, half of them touched) and its degrade/."""
-    device, features = choose(params.runtime.device), artifacts / "features" / params.encoder
-    heads, runs = stored(artifacts / "best", params.best.models, "train")
-    test, touched = Features.open(features / "test"), Features.open(features / "perturb")
+    device = choose(study.runtime.device)
+    on_train = [model for model, training_set in study.best.models.items() if training_set == "train"]
+    heads, runs = stored([paths.best(model) for model in on_train])
+    test, touched = (Features.open(paths.features(study.encoder, name)) for name in ("test", "perturb"))
     plain, changed = logits(heads, test, device), logits(heads, touched, device)
 
     runs = runs.assign(study="perturb")
     images = test.rows[IMAGE_COLUMNS].reset_index(drop=True)
     parts = []
-    for kind in params.perturb.kinds:
+    for kind in study.perturb.kinds:
         scores = replaced(plain, images, changed, touched.rows, kind)
         parts.append(ImageScores(runs.assign(variant=f"perturb:{kind}"), images, scores))
-    table = publish(parts, artifacts / "perturb", metrics / "perturb.json", artifacts)
+    test_sets = read_test_sets(paths.index("test_sets"))
+    table = publish(parts, paths.perturb(), test_sets)
     by_kind = {str(kind): headline(part) for kind, part in table.groupby("variant", sort=False)}
-    write_metrics(by_kind, metrics / "perturb.json")
+    write_metrics(by_kind, paths.metric("perturb"))
 
     sweeps = degraded(changed, touched.rows, runs)
-    if sweeps is not None:
-        out = artifacts / "perturb" / "degrade"
-        sweeps.write(out)
-        test_sets = pd.read_csv(artifacts / "index" / "test_sets.csv")
-        write_scores(summarise(sweeps, test_sets), out / "scores.csv")
-    return f"{len(heads)} models under {', '.join(params.perturb.kinds)} ({params.perturb.mode} mode)"
+    if sweeps:
+        publish(sweeps, paths.perturb() / "degrade", test_sets)
+    return f"{len(heads)} models under {', '.join(study.perturb.kinds)} ({study.perturb.mode} mode)"
 
 
 def replaced(plain: np.ndarray, images: pd.DataFrame, changed: np.ndarray, rows: pd.DataFrame, kind: str) -> np.ndarray:
@@ -48,23 +49,20 @@ def replaced(plain: np.ndarray, images: pd.DataFrame, changed: np.ndarray, rows:
 
     `changed` (K, M) belongs to `rows`, of which those whose view is `kind` count.
     """
-    place = pd.Series(range(len(images)), index=pd.MultiIndex.from_frame(images[["source", "label", "path"]]))
-    mine = np.flatnonzero((rows["view"] == kind).to_numpy())
-    at = place.loc[pd.MultiIndex.from_frame(rows.iloc[mine][["source", "label", "path"]])].to_numpy()
+    place = pd.Series(range(len(images)), index=pd.MultiIndex.from_frame(images[list(PICTURE)]))
+    of_kind = np.flatnonzero((rows["view"] == kind).to_numpy())
+    at = place.loc[pd.MultiIndex.from_frame(rows.iloc[of_kind][list(PICTURE)])].to_numpy()
     scores = plain.copy()
-    scores[:, at] = changed[:, mine]
+    scores[:, at] = changed[:, of_kind]
     return scores
 
 
-def degraded(changed: np.ndarray, rows: pd.DataFrame, runs: pd.DataFrame) -> ImageScores | None:
-    """Scores along the sweeps (views named `name:strength`), all on the same pictures; None where there are none."""
-    views = [view for view in rows["view"].unique() if ":" in view]
-    parts, images = [], None
-    for view in views:
-        mine = np.flatnonzero((rows["view"] == view).to_numpy())
-        images = rows.iloc[mine][IMAGE_COLUMNS].reset_index(drop=True)
-        parts.append(ImageScores(runs.assign(variant=f"degrade:{view}"), images, changed[:, mine]))
-    if not parts:
-        return None
-    table = pd.concat([part.runs for part in parts], ignore_index=True)
-    return ImageScores(table, parts[0].images, np.concatenate([part.logits for part in parts]))
+def degraded(changed: np.ndarray, rows: pd.DataFrame, runs: pd.DataFrame) -> list[ImageScores]:
+    """Scores along the sweeps (views named `name:strength`), one for each, all on the same pictures."""
+    parts = []
+    for view in rows["view"].unique():
+        if ":" in view:
+            of_view = np.flatnonzero((rows["view"] == view).to_numpy())
+            images = rows.iloc[of_view][IMAGE_COLUMNS].reset_index(drop=True)
+            parts.append(ImageScores(runs.assign(variant=f"degrade:{view}"), images, changed[:, of_view]))
+    return parts

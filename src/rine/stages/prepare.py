@@ -13,30 +13,36 @@ import pandas as pd
 
 from rine.dataset import index
 from rine.dataset.doctor import Diagnosis, examine
-from rine.params import PrepareConfig
+from rine.params import Params, PrepareConfig
+from rine.paths import Paths
 
 FEWEST = 10  # validation pictures of a class, below which thresholds mean little
 LISTED = 100  # files left out that the metrics name; skipped.csv names all
 
 
+TRACKED = ("prepare", "settings")
+
+
+def run(study: Params, paths: Paths) -> str:
+    """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json."""
+    return prepare(study.prepare, paths, study.settings)
+
+
 def prepare(
     config: PrepareConfig,
-    artifacts: Path,
-    metrics: Path,
+    paths: Paths,
     settings: Mapping[str, Sequence[str]] | None = None,
     workers: int | None = None,
 ) -> str:
-    """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json.
+    """As `run`. Warnings of the doctor go to standard error; `workers`: processes that decode, by default one a core.
 
-    Warnings of the doctor go to standard error. `workers`: processes that decode, by default one a core.
     Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should, and `ValueError` for
     a class of `settings` that no training picture has: better now than after all are encoded.
     """
-    out = artifacts / "index"
     made = index.build(config, index.store_folder(), workers)
     _check_classes(settings or {}, made.tables["train"])
     diagnosis = examine(made, config.align)
-    index.write(made, out)
+    index.write(made, paths.index())
     tables = {
         "doctor": diagnosis.files,
         "duplicates": diagnosis.duplicates,
@@ -44,13 +50,13 @@ def prepare(
         "findings": diagnosis.findings,
     }
     for name, table in tables.items():
-        table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
-    metrics.mkdir(parents=True, exist_ok=True)
+        table.to_csv(paths.index(name), index=False, lineterminator="\n")
+    paths.metrics.mkdir(parents=True, exist_ok=True)
     text = json.dumps(summary(made, diagnosis), indent=1, ensure_ascii=False)
-    (metrics / "prepare.json").write_text(text + "\n", encoding="utf-8")
+    paths.metric("prepare").write_text(text + "\n", encoding="utf-8")
     _warn(diagnosis.findings)
-    for words in [*_linked(Path(config.root)), *_lacking(made)]:
-        print(f"warning: {words}", file=sys.stderr)
+    for warning in [*_linked(Path(config.root)), *_lacking(made)]:
+        print(f"warning: {warning}", file=sys.stderr)
     return _line(made)
 
 
@@ -92,8 +98,8 @@ def _warn(findings: pd.DataFrame) -> None:
 def _line(made: index.Index) -> str:
     n = sum(len(table) for table in made.tables.values())
     n_sets = len(made.test_sets)
-    words = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
-    return f"{words}, {len(made.skipped)} left out" if len(made.skipped) else words
+    line = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
+    return f"{line}, {len(made.skipped)} left out" if len(made.skipped) else line
 
 
 def summary(made: index.Index, diagnosis: Diagnosis) -> dict[str, Any]:

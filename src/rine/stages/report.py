@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rine.params import Params
-from rine.plots.offline import PLACE, write_template
-from rine.report.section import Section
+from rine.report.offline import PLACE, write_template
+from rine.report.section import Report
 from rine.report.study import Study, from_scores, gather
 from rine.report.write import (
+    compile_report,
+    figures_of,
     render,
-    sections_of,
     write_latex,
     write_metrics,
     write_page,
@@ -46,19 +46,19 @@ def report(params: Params, places: Places, latex: bool = False, page_only: bool 
     notice, stamp = _caution(params)
     lead = [
         *([] if sample else [params.about.strip()]),
-        f"Encoder: {study.encoder}. {_interval_words(params)} {PUBLISHED}",
+        f"Encoder: {study.encoder}. {_interval_note(params)} {PUBLISHED}",
     ]
-    sections = sections_of(study)
-    images = _drawn(sections, places.plots) if page_only else {}
-    images = images or render(sections, stamp)
+    contents = compile_report(study)
+    images = _drawn(contents, places.plots) if page_only else {}
+    images = images or render(contents, stamp)
     if not page_only:
-        write_plots(sections, images, places.plots)
+        write_plots(contents, images, places.plots)
         write_metrics(study, places.metrics)
         write_template(places.dvc_page, notice)
-    write_page(f"RINE: {params.profile} study", notice, lead, sections, images, places.page)
+    write_page(f"RINE: {params.profile} study", notice, lead, contents, images, places.page)
     if latex:
-        write_latex(sections, places.page)
-    return _line(study, sections, images, places.page)
+        write_latex(contents, places.page)
+    return _line(study, contents, images, places.page)
 
 
 def _caution(params: Params) -> tuple[str, str]:
@@ -67,24 +67,24 @@ def _caution(params: Params) -> tuple[str, str]:
     if params.profile == SAMPLE:
         return f"Sample study. {params.about.strip()}", "Sample study: says nothing about the method"
     if encoder.pretrained == "random":
-        words = f"{encoder.name} has random weights in this study: its figures say nothing about the method."
-        return words, "Random weights: says nothing about the method"
+        notice = f"{encoder.name} has random weights in this study: its figures say nothing about the method."
+        return notice, "Random weights: says nothing about the method"
     return "", ""
 
 
 def report_scores(scores: Path, places: Places, latex: bool = False) -> str:
     """Draw every table and figure that a scores file allows: of another method, say, or the published scores."""
     study = from_scores(scores, places.published)
-    sections = sections_of(study)
-    images = render(sections)
+    contents = compile_report(study)
+    images = render(contents)
     lead = [f"Ours: {scores.name}. {PUBLISHED}"]
-    write_page(f"RINE: {scores.name}", "", lead, sections, images, places.page)
+    write_page(f"RINE: {scores.name}", "", lead, contents, images, places.page)
     if latex:
-        write_latex(sections, places.page)
-    return _line(study, sections, images, places.page)
+        write_latex(contents, places.page)
+    return _line(study, contents, images, places.page)
 
 
-def _interval_words(params: Params) -> str:
+def _interval_note(params: Params) -> str:
     config = params.report
     return (
         f"Intervals in brackets hold {config.confidence:.0%} of {config.bootstrap} bootstrap draws over the test "
@@ -92,13 +92,13 @@ def _interval_words(params: Params) -> str:
     )
 
 
-def _drawn(sections: Sequence[Section], plots: Path) -> dict[str, bytes]:
-    """The figures as an earlier run drew them; nothing where one of them is missing."""
-    paths = {figure.key: plots / f"{figure.key}.png" for section in sections for figure in section.figures}
+def _drawn(contents: Report, plots: Path) -> dict[str, bytes]:
+    """The figures as an earlier run drew them; none where one of them is missing."""
+    paths = {figure.key: plots / f"{figure.key}.png" for figure in figures_of(contents)}
     return {key: path.read_bytes() for key, path in paths.items()} if all(map(Path.is_file, paths.values())) else {}
 
 
-def _line(study: Study, sections: Sequence[Section], images: dict[str, bytes], page: Path) -> str:
-    n_tables = sum(len(section.tables) for section in sections)
+def _line(study: Study, contents: Report, images: dict[str, bytes], page: Path) -> str:
+    n_tables = sum(len(content.tables) for content in contents.values())
     missing = f"; not there yet: {', '.join(study.missing)}" if study.missing else ""
     return f"{page / 'index.html'}: {n_tables} tables, {len(images)} figures{missing}"

@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-T = TypeVar("T")
+from rine.heads.tokens import TokenSet
+
 Read = Callable[[np.ndarray], Tensor]
 
 _SHARE_OF_MEMORY = 0.5  # what resident tokens may take of the memory that is free
 _ROWS_AT_A_TIME = 4096  # copied into memory, so that no second whole copy ever exists
-
-
-class TokenSet(Protocol):
-    """Cached tokens: a table with a row for each view of a picture, and the tokens of any of its rows."""
-
-    rows: pd.DataFrame  # label, digest, path, view, ...
-
-    @property
-    def n_blocks(self) -> int: ...
-
-    @property
-    def width(self) -> int: ...
-
-    def tokens(self, index: np.ndarray) -> Tensor:
-        """Tokens (n, L, D) float16 of the rows with these numbers, in the order asked."""
-
-
-def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
-    """Row numbers (N, V): a line for each picture, sorted by digest; a column for each view, by its number.
-
-    Sorted by content, so that batches depend neither on the order of the table nor on where pictures lie.
-    """
-    names = ["digest", "path"] if "path" in rows else ["digest"]  # the path tells copies of one picture apart
-    table = rows[names].assign(view=rows["view"].astype(int).to_numpy(), row=np.arange(len(rows)))
-    table = table.sort_values([*names, "view"], kind="stable")
-    views = table.groupby(names)["view"].apply(tuple)
-    expected = tuple(sorted(table["view"].unique()))
-    bad = views[views.map(lambda found: found != expected)]
-    if len(bad):
-        picture, found = bad.index[0], bad.iloc[0]
-        raise ValueError(f"every training picture needs the views {expected}; {picture} has {found}")
-    return table["row"].to_numpy(copy=True).reshape(len(views), -1)
 
 
 def shuffled(n: int, size: int, key: Sequence[int]) -> list[np.ndarray]:
@@ -70,19 +36,6 @@ def reader(features: TokenSet, needed: np.ndarray, device: str, budget: int | No
         if n_bytes <= (_free_bytes(place) * _SHARE_OF_MEMORY if budget is None else budget):
             return _resident(features, needed, place, device)
     return lambda index: features.tokens(index).to(device)
-
-
-def ahead(make: Callable[[T], Tensor], items: Iterable[T]) -> Iterator[Tensor]:
-    """Yield make(item) for each item, made one ahead in a thread: the disk works while the heads do."""
-    with ThreadPoolExecutor(1) as pool:
-        pending = None
-        for item in items:
-            following = pool.submit(make, item)
-            if pending is not None:
-                yield pending.result()
-            pending = following
-        if pending is not None:
-            yield pending.result()
 
 
 def _resident(features: TokenSet, needed: np.ndarray, place: str, device: str) -> Read:

@@ -1,0 +1,53 @@
+"""Baselines on the cached tokens that the heads are trained on: two linear probes and the nearest neighbour.
+
+After UniversalFakeDetect (Ojha, Li and Lee, CVPR 2023), which classifies in the space of the encoder's last
+block by a linear layer, or by whether the nearest training picture is a real or a synthetic one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from rine.heads.tokens import TokenSet, rows_by_picture
+
+MOST = 20_000  # training pictures: scikit-learn wants the tokens of all of them in memory, as float32
+_ITERATIONS = 1000  # at most, of the linear probes' solver
+_ROWS_PER_BATCH = 2048
+
+
+def scores(learn: TokenSet, test: TokenSet) -> dict[str, np.ndarray]:
+    """Train each baseline on `learn`, its first view of each picture, and score every row of `test`.
+
+    Returns name -> scores (N,) float32, above 0 is synthetic: `linear_last` and `linear_all` (log-odds of a
+    logistic regression on the last block's token, on all blocks' tokens), `nearest` (cosine similarity of the
+    last block's token to the nearest synthetic training picture, less that to the nearest real one).
+    """
+    rows = rows_by_picture(learn.rows)[:MOST, 0]  # sorted by digest: which are kept does not depend on the table
+    labels = learn.rows["label"].to_numpy()[rows]
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"baselines need real and synthetic pictures; all {len(rows)} have label {labels[:1]}")
+    tokens = _tokens(learn, rows)  # (N, L, D)
+    all_, last = _probe().fit(tokens.reshape(len(rows), -1), labels), _probe().fit(tokens[:, -1], labels)
+    real, fake = (NearestNeighbors(n_neighbors=1, metric="cosine").fit(tokens[labels == c, -1]) for c in (0, 1))
+
+    found: dict[str, list[np.ndarray]] = {"linear_last": [], "linear_all": [], "nearest": []}
+    for start in range(0, len(test.rows), _ROWS_PER_BATCH):
+        part = _tokens(test, np.arange(start, min(start + _ROWS_PER_BATCH, len(test.rows))))
+        found["linear_last"].append(last.decision_function(part[:, -1]))
+        found["linear_all"].append(all_.decision_function(part.reshape(len(part), -1)))
+        distances = [bank.kneighbors(part[:, -1])[0][:, 0] for bank in (real, fake)]
+        found["nearest"].append(distances[0] - distances[1])
+    empty = [np.empty(0)]
+    return {name: np.concatenate(parts or empty).astype(np.float32) for name, parts in found.items()}
+
+
+def _probe() -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=_ITERATIONS))
+
+
+def _tokens(features: TokenSet, rows: np.ndarray) -> np.ndarray:
+    return features.tokens(rows).float().numpy()

@@ -1,0 +1,60 @@
+"""Files that are whole or not there: written under a temporary name, synced, renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+_CHUNK = 4 << 20  # bytes
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Lend a temporary name beside `path`, no other process's on whatever machine; what is written there becomes it."""
+    part = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_tokens(path: Path, tokens: np.ndarray) -> str:
+    """Write tokens (n, L, D) float16, the same bytes for the same tokens; returns the file's digest.
+
+    Raises `OSError` where there is no room.
+    """
+    with whole(path) as part:
+        try:
+            save_file({"tokens": np.ascontiguousarray(tokens, dtype=np.float16)}, part)
+        except SafetensorError as error:  # which hides the system's own error in its text
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from error
+        return digest_of(part)
+
+
+def digest_of(path: Path) -> str:
+    """xxh3-128 of a file, 32 hex digits."""
+    total = xxhash.xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_CHUNK):
+            total.update(block)
+    return total.hexdigest()

@@ -1,0 +1,105 @@
+"""A feature set's rows, cut into units that are encoded and stored each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rine.caching.decode import Job
+from rine.caching.store import row_key, shard_name
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Rows of a feature set that are encoded and stored together: one group's next pictures, whole.
+
+    Of rows that show the same, the first in the set alone is stored: units have no row in common, so that each can be
+    done without the others.
+    """
+
+    family: str
+    rows: np.ndarray  # (N,) their numbers in the table
+    own: np.ndarray  # (n,) the numbers of those that are stored
+    paths: list[str]  # n of each
+    digests: list[str]
+    views: list[str]
+
+    @property
+    def keys(self) -> list[str]:
+        """The store's names of the own rows, in order."""
+        return [row_key(digest, view) for digest, view in zip(self.digests, self.views, strict=True)]
+
+    @cached_property
+    def shard(self) -> str:
+        """The name of the shard that holds the own rows."""
+        return shard_name(self.keys)
+
+    def jobs(self, missing: np.ndarray) -> Iterator[Job]:
+        """The pictures to decode, each once, for the own rows with these numbers, in order."""
+        rows = ((i, self.paths[i], self.digests[i], self.views[i]) for i in missing.tolist())
+        for (path, digest), same in groupby(rows, key=itemgetter(1, 2)):
+            numbers, _, _, views = zip(*same, strict=True)
+            yield Job(path, digest, tuple((self.family, view) for view in views), numbers)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A feature set's table, its units by name, and for each row the first that shows the same: itself, mostly."""
+
+    rows: pd.DataFrame
+    units: dict[str, Unit]
+    original: np.ndarray  # (N,)
+
+
+def plan(rows: pd.DataFrame, shard_rows: int) -> Plan:
+    """Cut a feature set (from `views.expand`) into units of at most `shard_rows` rows.
+
+    A unit holds pictures of one source, label and family; the cuts count from the group's start, so that
+    pictures that are added to one group leave those of the others as they are.
+    """
+    original = _originals(rows)
+    columns = [rows[name].to_numpy(object) for name in ("path", "digest", "view")]
+    units: dict[str, Unit] = {}
+    groups: Any = rows.groupby(["source", "label", "family"], sort=True)
+    for (source, label, family), group in groups:
+        numbers = group.index.to_numpy()
+        for n, (start, stop) in enumerate(_cuts(columns[0][numbers], shard_rows)):
+            some = numbers[start:stop]
+            own = some[original[some] == some]
+            units[f"{_slug(source)}-{label}-{family}-{n:03d}"] = Unit(
+                family, some, own, *(column[own].tolist() for column in columns)
+            )
+    return Plan(rows, units, original)
+
+
+def _originals(rows: pd.DataFrame) -> np.ndarray:
+    """For each row (N,) the number of the first of the same content and view."""
+    same = rows.groupby(["family", "digest", "view"], sort=False).ngroup().to_numpy()
+    _, first = np.unique(same, return_index=True)
+    return first[same]
+
+
+def _cuts(paths: np.ndarray, shard_rows: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each unit: as many whole pictures (runs of one path) as have at most so many rows, or one."""
+    ends = np.append(np.flatnonzero(paths[1:] != paths[:-1]) + 1, len(paths))
+    start = 0
+    while start < len(paths):
+        first, after = np.searchsorted(ends, [start, start + shard_rows], side="right")
+        stop = int(ends[max(first, after - 1)])
+        yield start, stop
+        start = stop
+
+
+def _slug(source: str) -> str:
+    """A source's name as a file's: two sources never share one."""
+    plain = "".join(
+        c if c.isascii() and (c.isalnum() or c in "-.") else f"_{ord(c):x}_" for c in source.replace("/", "__")
+    )
+    return plain or "_"

@@ -1,0 +1,165 @@
+"""What the encoder is shown of a picture: which views a feature set has, and the pixels of each.
+
+A view is named by its family and a name within it. `augment` views "0", "1", … are draws of the training
+augmentation; `centre` is the crop of validation and test; `ten` has the ten crops "0" to "9"; `perturb` views
+are called by their kind ("blur") and `degrade` views by name and strength ("jpeg:50"). The pixels of a view
+depend on the picture's content and the recipe alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rine.features.table import PICTURE
+from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig
+from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
+from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
+
+# Raised whenever a view's pixels change, so that no store mixes two kinds
+PIXELS = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides which views a feature set has and what is in them."""
+
+    views: str  # the section that decides: augmentation, crops or perturb
+    set: str
+    size: int  # pixels a side
+    seed: int  # of the augmentation
+    augmentation: AugmentationConfig | None = None
+    perturb: PerturbConfig | None = None
+    align: AlignConfig | None = None
+
+
+def recipe(item: CacheItem, params: Params) -> Recipe:
+    """The recipe of one feature set of a study."""
+    return Recipe(
+        views=item.views,
+        set=item.set,
+        size=params.crops.size,
+        seed=params.cache.seed,
+        augmentation=params.augmentation if item.views == "augmentation" else None,
+        perturb=params.perturb if item.views == "perturb" else None,
+        align=params.prepare.align,
+    )
+
+
+def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The rows of a feature set: the index's columns, `family` and `view`, a row for each view, in canonical order.
+
+    Training pictures get every draw of the augmentation, Synthbuster's the ten crops, others the centre crop;
+    of a perturbed set only the (picture, kind) pairs that are drawn as perturbed are there, and the pictures
+    of the sweeps.
+    """
+    pictures = pictures.sort_values(list(PICTURE), kind="stable", ignore_index=True)
+    lists = _VIEWS[recipe.views](pictures, recipe)  # for each picture its (family, view) pairs
+    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
+    pairs = [pair for views in lists for pair in views]
+    rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
+    rows["view"] = pd.Series([view for _, view in pairs], dtype=object)
+    return rows
+
+
+Pairs = list[tuple[str, str]]
+
+
+def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
+    assert recipe.augmentation is not None
+    training = [("augment", str(view)) for view in range(recipe.augmentation.views)]
+    return [training if split == "train" else [("centre", "centre")] for split in pictures["split"]]
+
+
+def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
+    views = [("ten", str(crop)) for crop in range(10)] if recipe.set == "synthbuster" else [("centre", "centre")]
+    return [views] * len(pictures)
+
+
+def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
+    config = recipe.perturb
+    assert config is not None
+    kinds, sweeps = config.kinds, []
+    chosen: set[int] = set()
+    if config.degrade is not None:
+        # the first by digest: the same pictures whatever else is in the set, and for every strength
+        by_digest = pictures.sort_values("digest", kind="stable")
+        chosen = set(by_digest.groupby(["source", "label"]).head(config.degrade.pictures).index)
+        strengths = config.degrade.strengths.items()
+        sweeps = [("degrade", f"{name}:{strength:g}") for name, values in strengths for strength in values]
+    return [
+        [("perturb", kind) for kind in kinds if drawn(kind, config.seed, digest)] + (sweeps if i in chosen else [])
+        for i, digest in enumerate(pictures["digest"])
+    ]
+
+
+_VIEWS: dict[str, Callable[[pd.DataFrame, Recipe], list[Pairs]]] = {
+    "augmentation": _augmented,
+    "crops": _cropped,
+    "perturb": _perturbed,
+}
+
+
+def describe(family: str, recipe: Recipe) -> dict[str, Any]:
+    """All that decides the pixels of a family's views but the picture and the view's name, as plain data.
+
+    How many views are drawn or which kinds are asked for is not in it: more of them leave those that there
+    are as they are.
+    """
+    about: dict[str, Any] = {"family": family, "size": recipe.size, "pixels": PIXELS}
+    about["align"] = None if recipe.align is None else asdict(recipe.align)
+    if family == "augment":
+        assert recipe.augmentation is not None
+        about |= {key: value for key, value in asdict(recipe.augmentation).items() if key != "views"}
+        about["seed"] = recipe.seed
+    if family in {"perturb", "degrade"}:
+        assert recipe.perturb is not None
+        about["seed"] = recipe.perturb.seed
+    if family == "perturb":
+        assert recipe.perturb is not None
+        about["mode"] = recipe.perturb.mode
+    return about
+
+
+def crops(image: np.ndarray, digest: str, views: Sequence[tuple[str, str]], recipe: Recipe) -> np.ndarray:
+    """The pixels of a picture's (family, view) pairs: uint8 (H, W, 3) to (V, size, size, 3)."""
+    if recipe.align is not None:
+        image = align(image, recipe.align.jpeg_quality, recipe.align.size)
+    ten = ten_crop(image, recipe.size) if any(family == "ten" for family, _ in views) else None
+    pixels = np.empty((len(views), recipe.size, recipe.size, 3), dtype=np.uint8)
+    for i, (family, view) in enumerate(views):
+        pixels[i] = ten[int(view)] if ten is not None else _PIXELS[family](image, digest, view, recipe)
+    return pixels
+
+
+def _augment(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
+    assert recipe.augmentation is not None
+    return augment(image, rng_for(recipe.seed, digest, view), recipe.augmentation, recipe.size)
+
+
+def _centre(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
+    return centre_crop(image, recipe.size)
+
+
+def _perturb(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
+    assert recipe.perturb is not None
+    rng = draws(view, recipe.perturb.seed, digest)
+    return centre_crop(perturb(image, view, recipe.perturb.mode, rng), recipe.size)
+
+
+def _degrade(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
+    assert recipe.perturb is not None
+    name, _, strength = view.rpartition(":")
+    return centre_crop(degrade(image, name, float(strength), recipe.perturb.seed, digest), recipe.size)
+
+
+_PIXELS: dict[str, Callable[[np.ndarray, str, str, Recipe], np.ndarray]] = {
+    "augment": _augment,
+    "centre": _centre,
+    "perturb": _perturb,
+    "degrade": _degrade,
+}

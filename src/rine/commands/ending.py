@@ -1,0 +1,62 @@
+"""How a stage's command ends: with one line and its time, which the report shows, or with one line on what is wrong."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from rine.files import write_whole
+from rine.paths import Paths
+
+ITEMS = ("encoder", "setting", "variant", "model", "item")  # arguments that say which item of a stage is run
+TIMINGS = Paths().timings
+
+
+def timed(command: Callable[..., str]) -> Callable[..., None]:
+    """Make a command of a function that returns one line on its work: that line with its time, errors without trace."""
+    name = command.__name__
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        _die_with_parent()
+        start = time.perf_counter()
+        try:
+            line = command(*args, **kwargs)
+        except (ValueError, OSError, ImportError) as error:
+            if os.environ.get("RINE_TRACE"):
+                raise
+            typer.secho(f"rine {name}: {error}", fg="red", err=True)
+            raise typer.Exit(1) from error
+        seconds = time.perf_counter() - start
+        _record("@".join([name, *(str(value) for key, value in kwargs.items() if key in ITEMS)]), seconds)
+        typer.echo(f"{name}: {line} ({seconds:.1f} s)")
+
+    return run
+
+
+def _die_with_parent() -> None:
+    """Make the kernel end this process when DVC is killed: a second `dvc repro` must not run beside an orphan."""
+    if sys.platform == "linux" and "DVC_STAGE" in os.environ:
+        import ctypes
+
+        pr_set_pdeathsig = 1  # linux/prctl.h
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _record(stage: str, seconds: float) -> None:
+    """Keep how long a stage took, for the report; beside DVC's outputs, which hold no time."""
+    try:
+        times = dict(json.loads(TIMINGS.read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or a damaged file: not worth the stage that has just ended
+        times = {}
+    times[stage] = round(seconds, 2)
+    TIMINGS.parent.mkdir(exist_ok=True)
+    write_whole(TIMINGS, json.dumps(times, indent=1, sort_keys=True).encode())

@@ -1,0 +1,72 @@
+"""What each selection rule chooses and scores, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rine.evaluation.selection.grid import Grid, grid_of
+from rine.evaluation.selection.rules import RULES, configuration
+
+_NO_MODEL: dict[str, Any] = {"xi": np.nan, "q": None, "proj_dim": None, "epochs": None}
+
+
+def rules_table(grid: Grid) -> pd.DataFrame:
+    """All rules side by side: rule, xi, q, proj_dim, epochs of the model, acc, ap, gap to the paper's rule.
+
+    `gap_acc` and `gap_ap` are the paper's figure less this rule's; `folds` counts the configurations that
+    were used.
+    """
+    outcomes = {name: rule.choose(grid) for name, rule in RULES.items()}
+    top = outcomes["paper"]
+    rows = []
+    for name, outcome in outcomes.items():
+        acc, ap = outcome.acc.mean(), outcome.ap.mean()
+        rows.append(
+            {"rule": name, "n_configurations": len(grid.configurations)}
+            | (_NO_MODEL if outcome.model is None else configuration(grid, outcome.model))
+            | {"folds": len(set(outcome.used.tolist()) - {-1}), "acc": acc, "ap": ap}
+            | {"gap_acc": top.acc.mean() - acc, "gap_ap": top.ap.mean() - ap, "reason": outcome.reason}
+        )
+    return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
+
+
+def generators_table(grid: Grid) -> pd.DataFrame:
+    """What each rule scores by generator: rule, generator, family, acc, ap, and the configuration used."""
+    rows = []
+    for name, rule in RULES.items():
+        outcome = rule.choose(grid)
+        for g, generator in enumerate(grid.generators):
+            used = int(outcome.used[g])
+            rows.append(
+                {"rule": name, "generator": generator, "family": grid.families[g]}
+                | {"acc": outcome.acc[g], "ap": outcome.ap[g]}
+                | (_NO_MODEL if used < 0 else configuration(grid, used))
+            )
+    return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
+
+
+# settings of the published grid, by number of classes
+CLASSES = {1: "one_class", 2: "two_class", 4: "four_class"}
+
+
+def rules_of(scores: pd.DataFrame, families: Mapping[str, str]) -> pd.DataFrame:
+    """`rules_table` of each setting and encoder in a scores table, with the columns `setting` and `encoder`.
+
+    `families`: generator -> family. Settings are named by their number of classes, LDM by its training set. Raises
+    `ValueError` where there is nothing to select from.
+    """
+    scores = scores[scores["study"].isin(["grid", "ldm"])]
+    if scores.empty:
+        raise ValueError("no run of study grid or ldm: there is nothing to select from")
+    keys = ["study", "training_set", "backbone", "classes"]
+    parts = []
+    for values in scores[keys].drop_duplicates().to_numpy(dtype=str):
+        study, training_set, backbone, classes = map(str, values)
+        part = scores[(scores[keys] == values).all(axis=1)]
+        setting = CLASSES.get(len(classes.split()), classes) if study == "grid" else training_set
+        parts.append(rules_table(grid_of(part, families)).assign(setting=setting, encoder=backbone))
+    return pd.concat(parts, ignore_index=True)

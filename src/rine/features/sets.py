@@ -1,0 +1,77 @@
+"""The pictures of an experiment: which rows are learnt from, which validate, which test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rine.features import Features
+
+# which test pictures belong to which training set (section 4 of the paper)
+TEST_SET = {"train": "test", "ldm": "synthbuster"}
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Training, validation and test pictures of one encoder, as `open_sets` gives them, whole or cut to a part.
+
+    `classes` (empty: all) and `fraction` (None: all) say which part of the training set `training_set` this is.
+    """
+
+    folder: Path
+    training_set: str
+    train: Features
+    val: Features
+    test: Features | None
+    classes: tuple[str, ...] = ()
+    fraction: float | None = None
+
+    @property
+    def scored(self) -> list[Features]:
+        """What a trained head is scored on: the validation pictures, and the test pictures where they were opened."""
+        return [self.val] if self.test is None else [self.val, self.test]
+
+    def of_classes(self, classes: Sequence[str]) -> Sets:
+        """Training and validation pictures of these classes alone (of all where it names none).
+
+        Raises `ValueError` for a class that has no picture.
+        """
+        if not classes:
+            return self
+        parts = (self.train, self.val)
+        there = sorted({*self.train.rows["category"], *self.val.rows["category"]})
+        if unknown := sorted(set(classes) - set(there)):
+            raise ValueError(
+                f"`settings` names {unknown}, of which {self.folder / self.training_set} has no picture; "
+                f"its classes are {there}"
+            )
+        train, val = (part.select(part.rows["category"].isin(list(classes)).to_numpy()) for part in parts)
+        return replace(self, train=train, val=val, classes=tuple(classes))
+
+    def share(self, fraction: float, seed: int) -> Sets:
+        """A share of the training pictures: the same on every machine, smaller shares inside larger ones of a seed."""
+        kept = share(self.train.rows["digest"], fraction, seed)
+        return replace(self, train=self.train.select(kept), fraction=fraction)
+
+
+def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> Sets:
+    """Open a training set of one encoder's `folder`, and the test set that belongs to it unless `test` is false.
+
+    Their tables are read here, once; what is cut from them later reads nothing.
+    """
+    both = Features.open(folder / training_set)
+    train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))
+    tested = Features.open(folder / TEST_SET[training_set]) if test else None
+    return Sets(folder, training_set, train, val, tested)
+
+
+def share(digests: pd.Series, fraction: float, seed: int) -> np.ndarray:
+    """Mask of the rows of that share of the pictures: shuffled once by the seed, then cut, as the reference does."""
+    pictures = np.sort(digests.unique())  # sorted: the reference's folder order differs between machines
+    order = np.random.default_rng(seed).permutation(len(pictures))
+    kept = pictures[order[: int(len(pictures) * fraction)]]
+    return digests.isin(kept).to_numpy()

@@ -1,1 +1,0 @@
-"""Figures of the study. Each function takes a tidy table and gives a matplotlib figure; `style.save` writes it."""

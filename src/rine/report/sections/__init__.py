@@ -1,0 +1,25 @@
+"""The sections of the page, a file each. A new one is a file with a `SECTION`, and its name here."""
+
+from rine.report.section import Section
+from rine.report.sections import (
+    ablate,
+    baselines,
+    curves,
+    dataset_size,
+    epochs,
+    generators,
+    grid,
+    headline,
+    inside,
+    ldm,
+    making,
+    metrics,
+    perturb,
+    pictures,
+)
+
+_IN_ORDER = (
+    headline, generators, metrics, curves, baselines, ablate, perturb, epochs, dataset_size, ldm, grid, inside,
+    pictures, making,
+)  # fmt: skip
+SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]

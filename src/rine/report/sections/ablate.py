@@ -1,0 +1,29 @@
+"""The method without one of its parts."""
+
+from __future__ import annotations
+
+from rine.report.compared import compared_figure, compared_table
+from rine.report.section import Content, Section
+from rine.report.study import REPORTED_FROM, Study
+
+# variant -> in the table, and in the figure, which has less room
+VARIANTS = {
+    "contrastive": ("without the contrastive loss", "no contrastive loss"),
+    "importance": ("without the importance estimator (mean over blocks)", "no importance estimator"),
+    "intermediate": ("without intermediate blocks (last block only)", "last block only"),
+}
+
+
+def make(study: Study) -> Content | None:
+    scores = study.scores("ablate")
+    if scores.empty:
+        return None
+    names, short = ({variant: both[i] for variant, both in VARIANTS.items()} for i in (0, 1))
+    table = compared_table(study, "ablate", "Without one part of the method (%)", scores, "ablate", names)
+    figure = compared_figure(study, "ablate", "Ablation", scores, short, "whole method")
+    return Content(tables=[table], figures=[figure])
+
+
+SECTION = Section(
+    "ablate", "Ablation", ("ablate", *REPORTED_FROM), make, "No part of the method has been left out yet."
+)

@@ -1,0 +1,68 @@
+"""Accuracy and AP for each share of the training pictures."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from rine.dataset.generators import title
+from rine.drawing import canvas, legend_below
+from rine.report.bars import grouped_bars
+from rine.report.by_setting import means_by
+from rine.report.labels import METRICS, settings_of
+from rine.report.section import Content, Figure, Section
+from rine.report.study import Study
+from rine.report.table import text
+
+
+def make(study: Study) -> Content | None:
+    scores = study.scores("dataset_size")
+    if scores.empty:
+        return None
+    intervals = study.intervals(study.images("dataset_size"), "fraction")
+    rows = {value: [text(f"{100 * value:g} %")] for value in sorted(scores["fraction"].dropna().unique())}
+    heading = "Means over generators by share of the training pictures (%)"
+    table = means_by("dataset_size", heading, ["Share"], rows, scores, "fraction", intervals)
+    return Content(tables=[table], figures=[_figure(scores)])
+
+
+def _figure(scores: pd.DataFrame) -> Figure:
+    """Bars by generator, in the generators' order of the scores, shares rising in the legend."""
+    titled = scores.assign(generator=scores["generator"].map(title)).sort_values("fraction", kind="stable")
+    means = titled.groupby(["setting", "generator", "fraction"], sort=False)[list(METRICS)].mean().reset_index()
+    order = {title(name): i for i, name in enumerate(dict.fromkeys(scores["generator"]))}
+    ordered = means.assign(order=means["generator"].map(order)).sort_values(["order", "fraction"], kind="stable")
+    data = means.assign(panel=means["setting"], series=[f"{100 * f:g} %" for f in means["fraction"]])
+    return Figure(
+        "dataset_size",
+        "Accuracy and AP by generator and share of the training pictures",
+        "One bar a share of the training pictures; the dashed line is chance.",
+        lambda: draw_by_generator(ordered),
+        data[["panel", "series", "generator", *METRICS]],
+    )
+
+
+def draw_by_generator(scores: pd.DataFrame) -> Drawing:
+    """Bars by generator, one for each share; `scores` has setting, generator (for people), fraction, acc, ap (0..1)."""
+    settings, generators = settings_of(scores), list(dict.fromkeys(scores["generator"]))
+    values = list(dict.fromkeys(scores["fraction"]))
+    panels = [(setting, metric) for metric in METRICS for setting in settings]
+    width, height = max(6.0, 0.9 + 0.42 * len(generators)), 0.9 + 1.75 * len(panels)
+    figure, axes = canvas(len(panels), 1, width, height, sharex=True)
+    for panel, (setting, metric) in zip(axes[:, 0], panels, strict=True):
+        rows = scores[scores["setting"] == setting]
+        wide = rows.pivot_table(index="generator", columns="fraction", values=metric, sort=False)
+        grouped_bars(panel, wide.reindex(index=generators, columns=values), METRICS[metric])
+        panel.set_title(setting, loc="left")
+    axes[-1, 0].set_xticks(range(len(generators)), generators, rotation=45, ha="right", rotation_mode="anchor")
+    legend_below(figure, axes[0, 0], "Share of the training pictures")
+    return figure
+
+
+SECTION = Section(
+    "dataset_size",
+    "Size of the training set",
+    ("dataset_size", "index"),
+    make,
+    "No share of the training pictures has been tried yet.",
+)

@@ -1,0 +1,124 @@
+"""What to expect of a model on a generator that nobody has seen: the rules that chose it, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from rine.drawing import EDGE, canvas, legend_below, line_style, percent_axis
+from rine.report.by_setting import setting_table
+from rine.report.estimates import NONE, Intervals
+from rine.report.labels import METRICS, settings_of
+from rine.report.rules import COLUMNS, HEADLINE, RULES, UNSEEN, rule_name, rule_value
+from rine.report.section import Content, Figure, Section, long
+from rine.report.study import Study
+from rine.report.table import Cell, Row, Table, difference, percent, text
+
+
+def make(study: Study) -> Content | None:
+    rules, published = study.rules, study.published_rules
+    if rules.empty:
+        return None
+    tables = [
+        headline_table(rules, published, study.rule_intervals),
+        rules_table("rules", "Selection rules side by side (%)", rules, study.rule_intervals),
+    ]
+    if len(published) and not published[COLUMNS].equals(rules[COLUMNS]):
+        heading = "The same rules on the published scores (%)"
+        tables.append(rules_table("rules_published", heading, published, explain=False))
+    shown = rules.dropna(subset="acc")
+    data = shown.assign(panel=shown["setting"], rule=shown["rule"].map(rule_name))
+    figure = Figure(
+        "rules",
+        "What each selection rule reports",
+        "One row a rule, one marker a setting.",
+        lambda: draw_rules(shown, list(RULES)),
+        long(data, ["panel", "rule"], "series"),
+    )
+    return Content(tables=tables, figures=[figure])
+
+
+def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Intervals) -> Table:
+    """The estimates for an unseen generator, the paper rule's figure, and what choosing on the test sets adds.
+
+    `rules` and `published` have setting, rule, acc, ap (0..1): ours, and the same from the published scores; the
+    `intervals` are of ours, by rule.
+    """
+    rows = []
+    for setting in settings_of(rules):
+        rows.append(Row([text(setting), *_headline_cells(rules, setting, intervals)], strong=True))
+        if len(published) and setting in set(published["setting"]):
+            rows.append(Row([text("published"), *_headline_cells(published, setting, NONE)]))
+    notes = [
+        "Leave one out and family out: the configuration was chosen without the generators that it is scored on. "
+        "Paper: it was chosen on them. Gap: paper less the lower of the two, in points."
+    ]
+    columns = ["Setting", *["leave one out", "family out", "paper", "gap"] * len(METRICS)]
+    groups = [("", 1), *((name, 4) for name in METRICS.values())]
+    return Table("headline", "What to expect on a generator nobody has seen", columns, rows, groups, notes)
+
+
+def _headline_cells(rules: pd.DataFrame, setting: str, intervals: Intervals) -> list[Cell]:
+    cells = []
+    for metric in METRICS:
+        values = pd.Series({rule: rule_value(rules, setting, rule, metric) for rule in HEADLINE})
+        cells += [percent(value, intervals.of(setting, metric, value=rule)) for rule, value in values.items()]
+        cells.append(difference(values["paper"] - values[list(UNSEEN)].min()))
+    return cells
+
+
+def rules_table(
+    key: str, heading: str, rules: pd.DataFrame, intervals: Intervals = NONE, explain: bool = True
+) -> Table:
+    """Every rule side by side: accuracy and AP by setting, the gap to the paper's rule beside each."""
+    with_figure = set(rules.dropna(subset="acc")["rule"])
+    names = [rule for rule in RULES if rule in with_figure]
+
+    def cells(rule: str, setting: str, metric: str) -> list[Cell]:
+        value, paper = (rule_value(rules, setting, name, metric) for name in (rule, "paper"))
+        gap = Cell("") if rule == "paper" else difference(paper - value)
+        return [percent(value, intervals.of(setting, metric, value=rule)), gap]
+
+    notes = ["Gap: what the paper's rule reports beyond this one, in points."]
+    if explain:
+        notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names))
+    notes += _reasons(rules)
+    rows = {rule: [text(rule_name(rule))] for rule in names}
+    return setting_table(key, heading, ["Rule"], settings_of(rules), rows, cells, ["gap"], UNSEEN, notes)
+
+
+def _reasons(rules: pd.DataFrame) -> list[str]:
+    """Why a rule has no figure, each reason once."""
+    if "reason" not in rules:
+        return []
+    without = rules[rules["acc"].isna() & rules["reason"].notna()]
+    return [
+        f"No {rule_name(str(rule))} for {', '.join(rows['setting'])}: {reason}."
+        for (rule, reason), rows in without.groupby(["rule", "reason"], sort=False)
+    ]
+
+
+def draw_rules(table: pd.DataFrame, order: Sequence[str]) -> Drawing:
+    """A panel for each metric, a row for each rule, a marker for each setting; `table` has setting, rule, acc, ap."""
+    names = [rule for rule in order if rule in set(table["rule"])]
+    places = list(range(len(names)))[::-1]
+    figure, axes = canvas(1, 2, 9, 1.3 + 0.34 * len(names), sharey=True)
+    for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
+        for i, (setting, rows) in enumerate(table.groupby("setting", sort=False)):
+            values = rows.set_index("rule")[metric].reindex(names)
+            look = line_style(i) | {"linestyle": "none", "markersize": 7, "markeredgecolor": EDGE}
+            panel.plot(values, places, label=setting, **look)
+        panel.set_yticks(places, [rule_name(name) for name in names])
+        panel.grid(axis="x")
+        panel.set_xlabel(f"{label} (%)")
+        percent_axis(panel, "x")
+        panel.margins(x=0.08, y=0.12)
+    legend_below(figure, axes[0, 0])
+    return figure
+
+
+SECTION = Section(
+    "headline", "Headline", ("select", "grid", "ldm", "index"), make, "No configuration has been chosen yet."
+)

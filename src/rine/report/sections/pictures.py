@@ -1,0 +1,70 @@
+"""What `prepare` found in the pictures and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from rine.dataset.generators import title
+from rine.report.section import Content, Section
+from rine.report.study import Study
+from rine.report.table import MISSING, Row, Table, number, percent, text
+
+
+def make(study: Study) -> Content | None:
+    files, shortcuts = study.table("index/doctor.csv"), study.table("index/shortcuts.csv")
+    if files.empty:
+        return None
+    lines: dict[bool, list[str]] = {True: [], False: []}  # warnings, and the rest
+    for row in study.table("index/findings.csv").to_dict("records"):
+        place = "" if pd.isna(row["set"]) else f"{title(str(row['set']))}: "
+        lines[row["severity"] == "warning"].append(f"{place}{row['finding']}")
+    tables = [shortcut_table(shortcuts)] if len(shortcuts) else []
+    return Content(lines[False], [*tables, files_table(files)], warnings=lines[True])
+
+
+def shortcut_table(shortcuts: pd.DataFrame) -> Table:
+    """AP that facts about files reach alone, raw and aligned, by set."""
+    rows = []
+    for row in shortcuts.to_dict("records"):
+        strongest = "" if pd.isna(row["strongest"]) else str(row["strongest"])
+        reason = "" if pd.isna(row["reason"]) else str(row["reason"])
+        cells = [text(title(row["set"])), number(row["pictures"], 0), *map(percent, (row["chance"], row["ap"]))]
+        rows.append(Row([*cells, percent(row["ap_aligned"]), text(reason or strongest)]))
+    columns = ["Set", "Pictures", "Chance", "AP raw", "AP aligned", "Told apart most by"]
+    notes = ["AP of a small classifier on facts about the files, such as format and size, without one pixel."]
+    return Table("shortcuts", "Shortcut baseline: AP without looking (%)", columns, rows, notes=notes)
+
+
+def files_table(files: pd.DataFrame) -> Table:
+    """Files by set and class."""
+    rows = []
+    for row in files.to_dict("records"):
+        cells = [text(title(row["set"])), text("synthetic" if row["label"] else "real"), number(row["pictures"], 0)]
+        cells += [text(_plain(row["formats"])), text(f"{_span(row, 'width')} × {_span(row, 'height')}")]
+        cells += [text(_span(row, "jpeg_quality")), text(_plain(row["modes"])), percent(row["exif"])]
+        cells += [number(row[name], 0) for name in ("exact", "near", "exact_across", "near_across")]
+        rows.append(Row(cells))
+    columns = ["Set", "Class", "Pictures", "Formats", "Size", "JPEG quality", "Modes", "EXIF %"]
+    columns += ["exact", "near", "exact across", "near across"]
+    groups = [("", 8), ("Copies", 4)]
+    return Table("files", "The files by set and class", columns, rows, groups)
+
+
+def _plain(value: Any) -> str:
+    return MISSING if pd.isna(value) else str(value)
+
+
+def _span(row: Mapping[Any, Any], fact: str) -> str:
+    """The lowest and the highest value of a fact."""
+    low, high = row[f"{fact}_min"], row[f"{fact}_max"]
+    if pd.isna(low):
+        return MISSING
+    return f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
+SECTION = Section(
+    "pictures", "The pictures", ("index",), make, "The pictures have not been looked at yet: `rine prepare` does it."
+)

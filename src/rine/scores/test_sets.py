@@ -1,0 +1,66 @@
+"""Test sets: which pictures a generator is scored on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rine.features.table import PICTURE
+from rine.scores.table import ScoresError
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A generator's test pictures: `rows` (n,) of the table of pictures, `labels` (n,), their two sources."""
+
+    __test__ = False  # no test case, whatever pytest makes of the name
+
+    generator: str
+    family: str
+    real: str
+    fake: str
+    rows: np.ndarray
+    labels: np.ndarray
+
+
+def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]:
+    """The test sets (columns generator, family, real, fake) that have pictures here, in the table's order.
+
+    Raises `ScoresError` for one whose pictures are all of one class, and for a picture that counts twice in
+    one.
+    """
+    test = (images["split"] == "test").to_numpy()
+    label, source = images["label"].to_numpy(), images["source"].to_numpy()
+    found = []
+    columns = [test_sets[column].astype(str) for column in ("generator", "family", "real", "fake")]
+    for line, (generator, family, of_real, of_fake) in enumerate(zip(*columns, strict=True), start=2):
+        real, fake = (source == of_real) & (label == 0) & test, (source == of_fake) & (label == 1) & test
+        if not real.any() and not fake.any():
+            continue
+        if not (real.any() and fake.any()):
+            lacks, column, name = ("real", "real", of_real) if fake.any() else ("synthetic", "fake", of_fake)
+            raise ScoresError(
+                f"test sets: line {line}, column {column}: generator {generator} has no {lacks} picture "
+                f"of source {name!r}; needed: pictures of both classes"
+            )
+        rows = np.flatnonzero(real | fake)
+        twice = images.iloc[rows].duplicated(list(PICTURE))
+        if twice.any():
+            at = rows[np.flatnonzero(twice)[0]]
+            raise ScoresError(
+                f"images: row {at}, column path: {images['path'].iloc[at]} counts twice for {generator}; "
+                "allowed: one row a picture (the mean over its views)"
+            )
+        found.append(TestSet(generator, family, of_real, of_fake, rows, label[rows].astype(bool)))
+    return found
+
+
+test_sets_of.__test__ = False  # type: ignore[attr-defined]
+
+
+def read_test_sets(file: Path) -> pd.DataFrame:
+    """The table that `prepare` made: generator, family, study, real, fake."""
+    return pd.read_csv(file)

@@ -1,0 +1,148 @@
+"""A whole study in small: 46 pictures of 48 pixels, a tiny tower, every stage called as its command calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import graph
+from graph import ROOT, Item, items
+from rine import params
+from rine.cli import run
+from rine.params import Params
+from rine.paths import Paths
+from rine.stages.cache import cache
+from tiny_model import picture
+
+# the report draws for longer than all others run; tests/test_report.py has a study for it
+STAGES = [name for name in graph.STAGES if name != "report"]
+# data set -> (split, study, pictures of each class)
+DATASETS = {
+    "shapes": ("train", "grid", 8),
+    "held": ("val", "grid", 6),
+    "gan": ("test", "grid", 3),
+    "latent": ("train", "ldm", 4),
+    "buster": ("test", "ldm", 2),
+}
+
+
+@dataclass
+class StageRun:
+    """What one run of a stage wrote: files that are new after it, and how often it wrote each text file."""
+
+    stage: str
+    item: Item
+    line: str
+    new: set[Path] = field(default_factory=set)
+    texts: list[Path] = field(default_factory=list)
+
+
+@dataclass
+class SmallStudy:
+    """The study, where it lies, and every run of its stages."""
+
+    study: Params
+    folder: Path
+    runs: list[StageRun]
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.folder / "artifacts", self.folder / "metrics")
+
+
+def write_data(root: Path) -> None:
+    """Pictures whose synthetic ones are darker."""
+    for number, (name, (_, _, n)) in enumerate(DATASETS.items()):
+        for label, kind in enumerate(("real", "fake")):
+            folder = root / name / kind
+            folder.mkdir(parents=True)
+            for i in range(n):
+                pixels = picture(1000 * number + 100 * label + i, 48, 48) // (1 + label)
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+
+
+def study_of(root: Path) -> Params:
+    """The sample study with other data, a tower of 32 pixels, and little of everything."""
+    raw: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tower = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
+    raw["encoders"] = {"tiny": {"name": "ViT-tiny", "model": tower, "pretrained": "random", "seed": 0}}
+    raw["encoder"], raw["crops"]["size"], raw["settings"] = "tiny", 32, {"shapes": ["shapes"]}
+    raw["prepare"]["root"] = str(root)
+    raw["prepare"]["datasets"] = {
+        name: {"real": [f"{name}/real/*"], "fake": [f"{name}/fake/*"], "split": split, "study": study}
+        for name, (split, study, _) in DATASETS.items()
+    }
+    raw["prepare"]["datasets"]["held"]["category"] = "shapes"
+    views = {"train": "augmentation", "test": "crops", "ldm": "augmentation", "synthbuster": "crops"}
+    raw["cache"]["items"] = {
+        f"tiny-{name}": {"encoder": "tiny", "set": name, "pictures": name, "views": section}
+        for name, section in views.items()
+    } | {"tiny-perturb": {"encoder": "tiny", "set": "perturb", "pictures": "test", "views": "perturb"}}
+    raw["augmentation"]["views"] = 2
+    raw["grid"] |= {"epochs": 1, "xi": [0.1], "q": [1, 2], "proj_dim": [8]}
+    raw["ldm"] |= {"epochs": [1], "xi": [0.2], "q": [1], "proj_dim": [8]}
+    raw["epochs"]["epochs"], raw["dataset_size"]["fractions"] = [1, 2], [0.5, 1.0]
+    raw["best"] = {"models": {"shapes": "train", "ldm": "ldm"}, "default": "shapes"}
+    raw["validate"] |= {"tsne_pictures": 6, "tsne_perplexity": 2}
+    raw["perturb"]["degrade"] = {"pictures": 2, "strengths": {"jpeg": [50]}}
+    raw["runtime"] |= {"device": "cpu", "workers": 0}
+    return params.parse(raw)
+
+
+def run_study(folder: Path) -> SmallStudy:
+    """Run every stage but the report in `folder`, in the order of the graph, one item after the other."""
+    write_data(folder / "data")
+    made = SmallStudy(study_of(folder / "data"), folder, [])
+    with settled(folder):
+        for stage in STAGES:
+            for item in items(stage, made.study):
+                made.runs.append(run_stage(made, stage, item))
+    return made
+
+
+def run_stage(made: SmallStudy, stage: str, item: Item) -> StageRun:
+    """One run of a stage, as its command calls it."""
+    before, texts = files_in(made.folder), []
+    names = {"grid": ["encoder", "setting"], "ablate": ["variant"], "best": ["model"]}.get(stage, [])
+    write = Path.write_text
+
+    def noted(path: Path, *args: Any, **kwargs: Any) -> int:
+        texts.append(path.relative_to(made.folder) if path.is_relative_to(made.folder) else path)
+        return write(path, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_text", noted)
+        if stage == "cache":
+            line = cache(item.arguments[0], made.study, made.paths.artifacts)
+        else:
+            values = dict(zip(names, item.arguments, strict=True))
+            line = run(stage, made.study, made.paths.artifacts, made.paths.metrics, **values)
+    return StageRun(stage, item, line, files_in(made.folder) - before, texts)
+
+
+def files_in(folder: Path) -> set[Path]:
+    """Files below `folder` that a stage may leave: not the pictures, nor the store."""
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {path for path in found if path.parts[0] not in {"data", "store", "cache"}}
+
+
+@contextmanager
+def settled(folder: Path) -> Iterator[None]:
+    """In `folder`, with a store of its own and one thread: small products gain nothing from more."""
+    n_threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("RINE_STORE", str(folder / "store"))
+        patch.setenv("RINE_CACHE", str(folder / "cache"))
+        torch.set_num_threads(1)
+        yield
+    torch.set_num_threads(n_threads)
