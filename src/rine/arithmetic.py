@@ -56,8 +56,8 @@ def use(mode: Mode) -> None:
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         if loaded := [name for name in _LIBRARIES if name in sys.modules]:
             warnings.warn(
-                f"portable arithmetic was asked for after {', '.join(loaded)} had been imported, so this process computes "
-                "with fast arithmetic and the last digits of its results may differ; call "
+                f"portable arithmetic was asked for after {', '.join(loaded)} had been imported, so this process "
+                "computes with fast arithmetic and the last digits of its results may differ; call "
                 "rine.arithmetic.use('portable') before anything else is imported",
                 RuntimeWarning,
                 stacklevel=2,

@@ -68,7 +68,7 @@ stage(sample)
 
 
 def study(params_file: Path) -> Params:
-    """Read the params file: here alone, and before any stage, since its arithmetic must be set before NumPy is there."""
+    """Read the params file: here alone, and before any stage, for its arithmetic must be set before NumPy is there."""
     whole = read(params_file)
     arithmetic.use(whole.runtime.arithmetic)
     return whole

@@ -12,7 +12,6 @@ import typer
 
 from rine import arithmetic
 from rine.arithmetic import Mode
-
 from rine.paths import Paths
 
 PANEL = "Use a model"

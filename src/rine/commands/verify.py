@@ -57,7 +57,7 @@ def _same_bytes() -> bool:
         return True
     typer.secho(
         f"verify: other bytes than those committed, which this machine should have given: {_listed(changed)}\n"
-        "docs/reproducibility.md says what to do; `git checkout -- dvc.lock metrics plots` brings the committed ones back",
+        "docs/reproducibility.md says what to do; `git checkout -- dvc.lock metrics plots` brings back the committed ones",
         fg="red",
         err=True,
     )
