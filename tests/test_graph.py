@@ -28,6 +28,7 @@ UNTRACKED = {
     "rine.params",
     "rine.paths",
     "rine.features.table",
+    "rine.arithmetic",
     "rine.device",
     "rine.files",
     "rine.progress",

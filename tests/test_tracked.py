@@ -15,7 +15,7 @@ STUDY = params.read(Path(__file__).parents[1] / "params.yaml")
 def test_what_is_tracked_is_as_it_is_and_runtime_always():
     seen = view(STUDY, "best", ["lr", "encoders.{study.encoder}", "best.models.{model}"], model="one_class")
     assert seen.lr == STUDY.lr
-    assert seen.encoders["tiny_16"] == STUDY.encoders["tiny_16"]
+    assert seen.encoders[STUDY.encoder] == STUDY.encoders[STUDY.encoder]
     assert seen.best.models["one_class"] == "train"
     assert seen.runtime == STUDY.runtime
 

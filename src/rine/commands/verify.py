@@ -36,7 +36,7 @@ def verify(
     AVX2. Elsewhere metrics must agree within a tolerance. Exit status: 1 where they do not, 2 where nothing could be
     compared.
 
-    Example: dvc repro && rine verify
+    Example: rine verify
     """
     with plain_errors("verify"):
         if changed := _changed(*INPUTS):
@@ -57,7 +57,7 @@ def _same_bytes() -> bool:
         return True
     typer.secho(
         f"verify: other bytes than those committed, which this machine should have given: {_listed(changed)}\n"
-        "docs/reproducibility.md says what to do; `git checkout -- dvc.lock metrics plots` brings back the committed ones",
+        "docs/reproducibility.md says what to do; `git checkout dvc.lock metrics plots` brings back the committed ones",
         fg="red",
         err=True,
     )

@@ -52,7 +52,7 @@ class Sizes:
     train: int = 64  # for each of the four classes
     val: int = 16  # for each of the four classes
     test: int = 16  # for each test set
-    latent_train: int = 64
+    latent_train: int = 160
     latent_valid: int = 16
     synthbuster: int = 12  # for each of the nine sets, and of RAISE
 
