@@ -7,9 +7,9 @@ import importlib
 import time
 from pathlib import Path
 
-from rine.commands.options import share_cores
+from rine.commands.options import prepare_libraries
 
-ROWS = ("programme", "encoder", "flops", "heads", "views", "store", "idle", "added")
+ROWS = ("programme", "encoder", "arithmetic", "flops", "heads", "views", "store", "idle", "added")
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     unknown = [row for row in asked.rows if row not in ROWS]
     if unknown or asked.rounds < 5:
         parser.error(f"rows {unknown} are unknown" if unknown else f"--rounds {asked.rounds}; at least 5")
-    share_cores()  # as `rine` does, before torch is imported
+    prepare_libraries("fast")  # as `rine` does, before torch is imported
     from benchmarks import report
 
     about, found = report.machine(), []

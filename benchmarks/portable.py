@@ -24,11 +24,12 @@ from rine import params  # noqa: E402
 from rine.caching.views import Recipe, crops  # noqa: E402
 from rine.encoder import load  # noqa: E402
 from rine.evaluation.intervals import bootstrap  # noqa: E402
+from rine.heads.scoring import logits  # noqa: E402
 from rine.pixels.pictures import open_rgb  # noqa: E402
 from rine.sample import render  # noqa: E402
 from rine.sample.layout import Sizes, pictures  # noqa: E402
 from rine.scores import TestSet  # noqa: E402
-from rine.training import Run, logits, train  # noqa: E402
+from rine.training import Run, train  # noqa: E402
 
 PICTURES = 12
 STUDY = params.read(Path(__file__).parents[1] / "params.yaml")
@@ -60,7 +61,7 @@ def digests() -> Iterator[tuple[str, str]]:
     views = []
     for i, image in enumerate(images):
         more = (("perturb", PERTURBED[i % len(PERTURBED)]), ("degrade", DEGRADED[i % len(DEGRADED)]))
-        views.append(crops(image, f"{i:032x}", (*VIEWS, *more), recipe))
+        views.append(np.concatenate([crops(image, f"{i:032x}", (view,), recipe) for view in (*VIEWS, *more)]))
     yield "views", digest(*views)
 
     encoder = load(STUDY.encoders[STUDY.encoder], "cpu")

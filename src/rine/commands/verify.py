@@ -44,7 +44,7 @@ def verify(
                 f"verify: nothing to compare with, since the study itself is not as committed: {_listed(changed)}"
             )
             return
-        reasons = list(_why_not_bytes(read(params).runtime.arithmetic, lock))
+        reasons = list(why_not_bytes(read(params).runtime.arithmetic, lock))
         same = _same_metrics(reasons) if reasons else _same_bytes()
     if not same:
         raise typer.Exit(1)
@@ -84,7 +84,7 @@ def _same_metrics(reasons: list[str]) -> bool:
     return not apart
 
 
-def _why_not_bytes(mode: arithmetic.Mode, lock: Path) -> Iterator[str]:
+def why_not_bytes(mode: arithmetic.Mode, lock: Path) -> Iterator[str]:
     """Why the committed bytes are not promised here; nothing where they are."""
     from packaging.requirements import Requirement
 
