@@ -39,7 +39,7 @@ class Limits:
 
         try:
             await asyncio.wait_for(self._within_size(scope, receive, noted), self.settings.seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             if not started:
                 await refuse(send, 408, f"not done within the {self.settings.seconds:g} s that a request may take")
 
