@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from rine import arithmetic
 
-arithmetic.use("portable")  # before anything here imports NumPy
+if arithmetic.supported():
+    arithmetic.use("portable")  # before anything here imports NumPy
 
 from small_study import SmallStudy, run_study  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def portable() -> Iterator[None]:
+    """A command that a test ran in this process may have asked for another arithmetic."""
+    yield
+    if arithmetic.supported():
+        arithmetic.use("portable")
 
 
 @pytest.fixture(scope="session")

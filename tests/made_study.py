@@ -30,7 +30,14 @@ TEST_SETS = pd.DataFrame(
 )
 PICTURES = 24  # of each source and class
 STUDY = params.read(ROOT / "params.yaml")
-SMALL = replace(STUDY, report=replace(STUDY.report, bootstrap=60))
+SMALL = replace(
+    STUDY,
+    encoder="tiny_16",
+    grid=replace(STUDY.grid, epochs=5, proj_dim=(64, 128)),
+    epochs=replace(STUDY.epochs, epochs=(1, 3, 5, 10)),
+    ldm=replace(STUDY.ldm, epochs=(1, 3, 5), proj_dim=(64, 128)),
+    report=replace(STUDY.report, bootstrap=60),
+)
 SEEDS = SMALL.seeds
 
 
