@@ -206,7 +206,7 @@ def test_a_unit_made_twice_at_once_is_one_file_whoever_is_first(tmp_path: Path, 
 
 def test_only_old_temporary_files_are_deleted(tmp_path: Path) -> None:
     folder = opened(tmp_path).folder
-    others, dead = folder / ".a.safetensors.node-7-1f.tmp", folder / ".a.safetensors.node-7-2e.tmp"
+    others, dead = folder / ".a.safetensors.node-7-1f.tmp", folder / ".tmpY28CqP"
     for file, age in ((others, 3600), (dead, 2 * 24 * 3600)):
         file.write_bytes(b"half")
         os.utime(file, (time.time() - age,) * 2)

@@ -189,7 +189,8 @@ def _tidy(folder: Path) -> None:
     for file in folder.iterdir():
         whole, dot, _ = file.stem.partition(".")
         with suppress(FileNotFoundError):  # another process does the same
-            if file.name.endswith(".tmp"):
+            # the second kind is safetensors' own, which writes each file under such a name first
+            if file.name.endswith(".tmp") or file.name.startswith(".tmp"):
                 useless = time.time() - file.stat().st_mtime > _ABANDONED
             else:
                 useless = bool(dot) and (folder / f"{whole}.json").is_file()
