@@ -11,7 +11,7 @@ from rine import arithmetic
 if arithmetic.supported():
     arithmetic.use("portable")  # before anything here imports NumPy
 
-from small_study import SmallStudy, run_study  # noqa: E402
+from small_study import SmallStudy, run_study
 
 
 @pytest.fixture(autouse=True)
