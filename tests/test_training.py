@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -187,6 +188,23 @@ def test_trained_together_equals_trained_alone(dtype: torch.dtype) -> None:
     assert same(together, alone)
     last = len(weights([Head(HeadConfig(1, 4, L, D))]))
     assert same(together[:last], backwards[-last:])
+
+
+def test_seeds_in_threads_change_no_bit_and_a_failure_in_one_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("rine.training.train")  # the package's own `train` is the function
+    alone = {}
+    for threads in (1, 2):
+        monkeypatch.setattr(module, "usable_threads", lambda n=threads: n)
+        alone[threads] = trained(Tokens(), RUNS)
+    assert same(alone[1], alone[2])
+
+    def broken(group: Sequence[object], *rest: object) -> None:
+        if group[0].run.seed == 1:  # type: ignore[attr-defined]
+            raise OSError("the disk is gone")
+
+    monkeypatch.setattr(module, "step", broken)
+    with pytest.raises(OSError, match="the disk is gone"):
+        trained(Tokens(), RUNS, epochs=100_000)  # the other seed would take minutes
 
 
 def test_with_dropout_it_equals_a_plain_loop_over_pytorch_modules() -> None:

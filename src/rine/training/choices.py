@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rine.training.train import Run
+from rine.training.members import Run
 
 
 def read_choice(file: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from rine.heads import Head
 from rine.heads.scoring import score
 from rine.params import Params
 from rine.scores import ImageScores
-from rine.training.train import Run, train
+from rine.training.members import Run
+from rine.training.train import train
 
 TRAINING_SET = {"train": "progan", "ldm": "ldm"}  # as the published scores name them
 
