@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rine.sample.pixels import BILINEAR, Picture, Taps, doubled, generator_of, noise, smoothed
+from rine.sample.pixels import BILINEAR, Picture, Taps, between, doubled, generator_of, noise, smoothed
 
 NEAREST: Taps = ((0.0, 1.0, 0.0), (0.0, 1.0, 0.0))
 TRANSPOSED: Taps = (
@@ -38,7 +38,8 @@ class Generator:
     picture is doubled, so the longest period is 2**doublings. `trace`: size of the differences (share of the signal).
     `detail`: share of the fine detail it can draw. `levels`: grey levels of its output (0: as many as the file has).
     `mix`: share of colour lost to grey. `tone`: contrast that is kept. `cast`: size of the tint. `grain`: noise
-    that it draws. `region`: whether only a face is replaced.
+    that it draws. `region`: whether only a face is replaced. `least`: the traces that a picture carries, as a share of
+    all that this generator leaves, are drawn evenly from here to 1; so its pictures are not all as easy.
     """
 
     style: str
@@ -52,6 +53,7 @@ class Generator:
     cast: float = 0.003
     grain: float = 0.001
     region: bool = False
+    least: float = 1.0
 
 
 def _gan(taps: Taps, doublings: int, trace: float, **more) -> Generator:
@@ -69,36 +71,36 @@ def _pixel(trace: float, **more) -> Generator:
 
 
 GENERATORS: dict[str, Generator] = {
-    "progan": _gan(NEAREST, 3, 0.035),
-    "stylegan": _gan(BILINEAR, 3, 0.035, cast=0.0019),
-    "stylegan2": _gan(BILINEAR, 3, 0.028, cast=0.0016),
-    "biggan": _gan(NEAREST, 3, 0.0315, detail=0.82, cast=0.0018),
-    "cyclegan": _gan(TRANSPOSED, 2, 0.042, cast=0.0017),
-    "stargan": _gan(TRANSPOSED, 2, 0.049, levels=64, cast=0.0036),
-    "gaugan": _gan(NEAREST, 3, 0.042, detail=0.82, cast=0.0026),
-    "deepfake": _gan(SHUFFLE, 2, 0.035, cast=0.0022, region=True),
-    "seeingdark": Generator("low_level", SHUFFLE, 1, 0.028, detail=0.94, tone=0.994, mix=0.01, cast=0.0010),
-    "san": Generator("low_level", SHUFFLE, 1, 0.021, detail=0.91, tone=0.994, mix=0.01, cast=0.0007),
-    "crn": Generator("perceptual", BILINEAR, 3, 0.042, detail=0.76, levels=96, cast=0.0022),
-    "imle": Generator("perceptual", BILINEAR, 3, 0.035, detail=0.79, cast=0.0017),
-    "diffusion_datasets/guided": _pixel(0.021, cast=0.0010),
-    "diffusion_datasets/ldm_200": _latent(0.028, cast=0.0016),
-    "diffusion_datasets/ldm_200_cfg": _latent(0.0245, cast=0.0013),
-    "diffusion_datasets/ldm_100": _latent(0.0315, cast=0.0018),
-    "diffusion_datasets/glide_100_27": _pixel(0.028),
-    "diffusion_datasets/glide_50_27": _pixel(0.0315, cast=0.0018),
-    "diffusion_datasets/glide_100_10": _pixel(0.0245, cast=0.0014),
-    "diffusion_datasets/dalle": Generator("latent", TRANSPOSED, 3, 0.035, detail=0.76, cast=0.0018),
-    "latent_diffusion": _latent(0.035, cast=0.0030),  # of the training set of that name
-    "dalle2": _pixel(0.0245, cast=0.0014),
-    "dalle3": _latent(0.0245, detail=0.85, cast=0.0017),
-    "stable-diffusion-1-3": _latent(0.0315, cast=0.0026),
-    "stable-diffusion-1-4": _latent(0.0315, cast=0.0026),
-    "stable-diffusion-2": _latent(0.028, cast=0.0022),
-    "stable-diffusion-xl": _latent(0.0245, cast=0.0019),
-    "glide": _pixel(0.028, cast=0.0016),
-    "firefly": _latent(0.021, cast=0.0012),
-    "midjourney-v5": _latent(0.021, detail=0.94, cast=0.0014),
+    "progan": _gan(NEAREST, 3, 0.084),
+    "stylegan": _gan(BILINEAR, 3, 0.084, cast=0.0019),
+    "stylegan2": _gan(BILINEAR, 3, 0.067, cast=0.0016),
+    "biggan": _gan(NEAREST, 3, 0.076, detail=0.82, cast=0.0018),
+    "cyclegan": _gan(TRANSPOSED, 2, 0.101, cast=0.0017, least=0.1),
+    "stargan": _gan(TRANSPOSED, 2, 0.118, levels=64, cast=0.0036),
+    "gaugan": _gan(NEAREST, 3, 0.101, detail=0.82, cast=0.0026, least=0.3),
+    "deepfake": _gan(SHUFFLE, 2, 0.084, cast=0.0022, region=True, least=0.1),
+    "seeingdark": Generator("low_level", SHUFFLE, 1, 0.067, detail=0.94, tone=0.994, mix=0.01, cast=0.0010, least=0.3),
+    "san": Generator("low_level", SHUFFLE, 1, 0.05, detail=0.91, tone=0.994, mix=0.01, cast=0.0007, least=0.0),
+    "crn": Generator("perceptual", BILINEAR, 3, 0.101, detail=0.76, levels=96, cast=0.0022),
+    "imle": Generator("perceptual", BILINEAR, 3, 0.084, detail=0.79, cast=0.0017, least=0.1),
+    "diffusion_datasets/guided": _pixel(0.05, cast=0.0010, least=0.0),
+    "diffusion_datasets/ldm_200": _latent(0.067, cast=0.0016, least=0.1),
+    "diffusion_datasets/ldm_200_cfg": _latent(0.059, cast=0.0013, least=0.0),
+    "diffusion_datasets/ldm_100": _latent(0.076, cast=0.0018, least=0.2),
+    "diffusion_datasets/glide_100_27": _pixel(0.067),
+    "diffusion_datasets/glide_50_27": _pixel(0.076, cast=0.0018),
+    "diffusion_datasets/glide_100_10": _pixel(0.059, cast=0.0014, least=0.1),
+    "diffusion_datasets/dalle": Generator("latent", TRANSPOSED, 3, 0.084, detail=0.76, cast=0.0018, least=0.3),
+    "latent_diffusion": _latent(0.084, cast=0.0030),  # of the training set of that name
+    "dalle2": _pixel(0.059, cast=0.0014),
+    "dalle3": _latent(0.059, detail=0.85, cast=0.0017, least=0.1),
+    "stable-diffusion-1-3": _latent(0.076, cast=0.0026),
+    "stable-diffusion-1-4": _latent(0.076, cast=0.0026),
+    "stable-diffusion-2": _latent(0.067, cast=0.0022, least=0.3),
+    "stable-diffusion-xl": _latent(0.059, cast=0.0019, least=0.1),
+    "glide": _pixel(0.067, cast=0.0016, least=0.3),
+    "firefly": _latent(0.05, cast=0.0012, least=0.0),
+    "midjourney-v5": _latent(0.05, detail=0.94, cast=0.0014, least=0.0),
 }
 # The same network, trained longer or sampled otherwise: it has the same learned kernels and tint
 NETWORKS = {
@@ -140,6 +142,7 @@ def generated(image: Picture, name: str, rng: np.random.Generator) -> Picture:
     fake = fake + np.float32(generator.mix) * (grey - fake)
     fake = np.float32(0.45) + np.float32(generator.tone) * (fake - np.float32(0.45)) + _cast(generator, network)
     fake = fake + np.float32(generator.grain) * noise(rng, fake.shape[:2])[:, :, None]
+    fake = image + np.float32(between(rng, generator.least, 1.0)) * (fake - image)
     if generator.levels:
         fake = np.rint(fake * np.float32(generator.levels - 1)) / np.float32(generator.levels - 1)
     if generator.region:
