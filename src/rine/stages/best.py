@@ -28,7 +28,6 @@ TRACKED = (
     "encoder",
     "encoders.{study.encoder}",
     "settings",
-    "crops",
     "training",
     "best.models.{model}",
 )
@@ -47,14 +46,14 @@ def run(study: Params, paths: Paths, model: str) -> str:
     scores = score(heads, table, sets.scored, device)
     labels = scores.images["label"].to_numpy()
     mean = mean_tokens(sets.train)
+    encoder = sets.train.about["encoder"]
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
-        made_by = {key: sets.train.about["encoder"][key] for key in ("weights", "arithmetic")}
         meta: dict[str, Any] = {
             "name": model,
-            "encoder": asdict(study.encoders[study.encoder]) | made_by,
-            "transform": {"crop": study.crops.size},
+            "encoder": asdict(study.encoders[study.encoder]) | {key: encoder[key] for key in ("weights", "arithmetic")},
+            "transform": {"crop": encoder["image_size"]},
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
             "classes": list(sets.classes),
             "pictures": int(sets.train.rows["digest"].nunique()),
