@@ -17,9 +17,9 @@ from PIL import Image
 import graph
 from graph import ROOT, Item, items
 from rine import params
-from rine.cli import run
 from rine.params import Params
 from rine.paths import Paths
+from rine.running import run_stage as run
 from tiny_model import picture
 
 # the report draws for longer than all others run; tests/test_report.py has a study for it

@@ -92,12 +92,13 @@ def test_arithmetic_is_set_before_anything_heavy_is_imported():
     """What params.yaml says of arithmetic has to be set before NumPy or PyTorch is imported; PyTorch not even then."""
     code = f"""
 import sys
-import rine.cli as cli
-use = cli.arithmetic.use
+import rine.cli
+from rine import arithmetic, running
+use = arithmetic.use
 def heavy(*names):
     return set(names) & set(sys.modules)
-cli.arithmetic.use = lambda mode: (heavy("numpy", "torch", "pandas", "scipy") and sys.exit("too late")) or use(mode)
-cli.study({str(ROOT / "params.yaml")!r})
+arithmetic.use = lambda mode: (heavy("numpy", "torch", "pandas", "scipy") and sys.exit("too late")) or use(mode)
+running.read_study({str(ROOT / "params.yaml")!r})
 sys.exit(heavy("torch", "open_clip") or 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})

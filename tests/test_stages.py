@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rine.cli import run
 from rine.detector import Detector
 from rine.params import BestConfig
 from rine.paths import Paths
+from rine.running import run_stage as run_one
 from rine.scores import ImageScores
 from small_study import STAGES, SmallStudy, files_in, run_stage, settled
 
@@ -67,7 +67,7 @@ def test_the_embeddings_are_those_of_the_default_model(small_study: SmallStudy, 
     study = replace(small_study.study, best=BestConfig(small_study.study.best.models, default="ldm"))
     shutil.copytree(small_study.paths.artifacts, tmp_path / "artifacts")
     with settled(small_study.folder):
-        run("validate", study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))
+        run_one("validate", study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))
     places = (small_study.paths.artifacts, tmp_path / "artifacts")
     drawn = [pd.read_csv(place / "validate" / "embeddings.csv") for place in places]
     assert len(drawn[0]) == len(drawn[1]) > 0

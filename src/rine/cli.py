@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from rine import arithmetic, extensions
 from rine.commands.ending import timed
 from rine.commands.explain import explain
 from rine.commands.export import export
@@ -33,9 +31,8 @@ from rine.commands.predict import predict
 from rine.commands.sample import sample
 from rine.commands.serve import serve
 from rine.commands.verify import verify
-from rine.params import Params, read
 from rine.paths import Paths
-from rine.tracked import view
+from rine.running import read_study, run_stage
 
 app = typer.Typer(
     help="RINE: a detector of synthetic images, as a DVC pipeline. `dvc repro` runs the stages; each is a command.",
@@ -67,30 +64,11 @@ def stage(command: Callable[..., str]) -> Callable[..., None]:
     return app.command(command.__name__, rich_help_panel=STUDY)(timed(command))
 
 
-def study(params_file: Path) -> Params:
-    """Read the params file: here alone, and before any stage, for its arithmetic must be set before NumPy is there."""
-    params = read(params_file)
-    arithmetic.use(params.runtime.arithmetic)
-    extensions.load()
-    from rine.checks import check
-
-    return check(params, str(params_file))
-
-
-def run(name: str, params: Params, paths: Paths, **item: Any) -> str:
-    """Run a stage, or one item of it, with the sections of the study that it tracks."""
-    from rine.checks import check_item
-
-    check_item(params, item)
-    module = import_module(f"rine.stages.{name}")
-    return module.run(view(params, name, module.TRACKED, **item), paths, **item)
-
-
 def whole(name: str, text: str) -> None:
     """The command of a stage that has no items."""
 
     def command(params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS, metrics: Metrics = METRICS) -> str:
-        return run(name, study(params), Paths(artifacts, metrics))
+        return run_stage(name, read_study(params), Paths(artifacts, metrics))
 
     command.__name__, command.__doc__ = name, f"{text}\n\nExample: rine {name}"
     stage(command)
@@ -111,7 +89,7 @@ def cache(
 
     What the feature store holds already is not encoded again. Example: rine cache tiny_16 train
     """
-    return run("cache", study(params), Paths(artifacts), encoder=encoder, feature_set=feature_set)
+    return run_stage("cache", read_study(params), Paths(artifacts), encoder=encoder, feature_set=feature_set)
 
 
 @stage
@@ -126,7 +104,7 @@ def grid(
 
     Example: rine grid tiny_16 one_class
     """
-    return run("grid", study(params), Paths(artifacts, metrics), encoder=encoder, setting=setting)
+    return run_stage("grid", read_study(params), Paths(artifacts, metrics), encoder=encoder, setting=setting)
 
 
 whole("ldm", "Train on latent diffusion and test on Synthbuster, each picture in ten crops.")
@@ -145,7 +123,7 @@ def select(
     Example: rine select --scores pipeline/published/scores.csv
     """
     if scores is None:
-        return run("select", study(params), Paths(artifacts, metrics))
+        return run_stage("select", read_study(params), Paths(artifacts, metrics))
     from rine.commands.rules import print_rules
 
     print_rules(scores)
@@ -165,7 +143,7 @@ def best(
 
     Example: rine best four_class
     """
-    return run("best", study(params), Paths(artifacts, metrics), model=model)
+    return run_stage("best", read_study(params), Paths(artifacts, metrics), model=model)
 
 
 whole(
@@ -191,7 +169,7 @@ def report(
     """
     paths = Paths(artifacts, metrics, page=out)
     if scores is None:
-        return run("report", study(params), paths, latex=latex, page_only=page_only)
+        return run_stage("report", read_study(params), paths, latex=latex, page_only=page_only)
     from rine.stages.report import report_scores
 
     return report_scores(scores, paths, latex)

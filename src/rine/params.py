@@ -1,8 +1,8 @@
 """`params.yaml`: every number and name of a study, read into frozen dataclasses.
 
 Pure schema: it holds no number of the study. An unknown key, a wrong type or an impossible value is a `ParamsError`
-that names the key, the value and what is allowed; so is a name that another section does not know. What only a registry
-can tell (is there such a perturbation, such a model?) is asked by `rine.checks`, before a stage runs.
+that names the key, the value and what is allowed. Whether sections fit each other, and whether there are such
+perturbations, rules and models, is asked by `rine.checks` before a stage runs.
 """
 
 from __future__ import annotations
