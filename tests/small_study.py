@@ -86,6 +86,7 @@ def study_of(root: Path) -> Params:
     raw["ldm"] |= {"epochs": [1], "xi": [0.2], "q": [1], "proj_dim": [8]}
     raw["epochs"]["epochs"], raw["dataset_size"]["fractions"] = [1, 2], [0.5, 1.0]
     raw["best"] = {"models": {"shapes": "train", "ldm": "ldm"}, "default": "shapes"}
+    raw["report"]["bootstrap"] = 10
     raw["validate"] |= {"tsne_pictures": 6, "tsne_perplexity": 2}
     raw["perturb"]["degrade"] = {"pictures": 2, "strengths": {"jpeg": [50]}}
     raw["runtime"] |= {"device": "cpu", "workers": 0}

@@ -67,6 +67,7 @@ def checked(study: dict) -> Params:
         # registries
         ("select.rule", "mean", "select.rule = 'mean'; choose from 'paper', 'leave_one_generator_out'"),
         ("ablate.variants", {"v": {"pool": "max"}}, "ablate.variants.v.pool = 'max'; choose from 'importance', 'mean'"),
+        ("training.pool", "max", "training.pool = 'max'; choose from 'importance', 'mean', 'last'"),
         ("ablate.variants", {"v": {"dropout": 0}}, "ablate.variants.v.dropout = 0: unknown key; allowed here: xi"),
         ("perturb.kinds", ["swirl"], "perturb.kinds = 'swirl'; choose from 'blur', 'crop'"),
         (

@@ -53,11 +53,14 @@ def _names(study: Params) -> Iterator[str]:
     """Names of registries, and what their records allow."""
     yield from _one_of("encoder", study.encoder, study.encoders)
     yield from _one_of("select.rule", study.select.rule, [rule.name for rule in RULES.values() if rule.names_a_model])
+    pools = {"training.pool": study.training.pool}
     for variant, changed in (study.ablate.variants if study.ablate else {}).items():
-        if changed.pool is not None and changed.pool not in POOLS:
-            from rine.heads import HEADS  # with PyTorch's seconds, for a head that is none of ours
+        pools |= {f"ablate.variants.{variant}.pool": changed.pool} if changed.pool else {}
+    if not set(pools.values()) <= set(POOLS):
+        from rine.heads import HEADS  # with PyTorch's seconds, for a head that is none of ours
 
-            yield from _one_of(f"ablate.variants.{variant}.pool", changed.pool, HEADS)
+        for key, pool in pools.items():
+            yield from _one_of(key, pool, HEADS)
     for kind in study.perturb.kinds if study.perturb else ():
         yield from _one_of("perturb.kinds", kind, PERTURBATIONS)
     sweeps = study.perturb.degrade.strengths if study.perturb and study.perturb.degrade else {}

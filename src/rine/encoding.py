@@ -62,7 +62,7 @@ def encode(
         raise ValueError("files that cannot be read; move them away:\n  " + "\n  ".join(wrong[:_NAMED]) + more)
     if crops:
         tokens.append(encoder.encode(torch.from_numpy(np.stack(crops))).numpy())
-    about_set = {"encoder": {"name": encoder.config.name} | encoder.describe()}
+    about_set: dict[str, Any] = {"encoder": {"name": encoder.config.name} | encoder.describe()}
     about_set |= {"n_blocks": encoder.n_blocks, "width": encoder.width}
     n, table = len(rows), pd.DataFrame(rows, columns=list(COLUMNS))
     return Features(table, about_set, [np.concatenate(tokens)], np.zeros(n, int), np.arange(n))

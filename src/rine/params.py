@@ -62,6 +62,7 @@ class TrainingConfig:
     temperature: Positive
     lr_steps: tuple[Count, ...]
     lr_factor: Positive
+    pool: Name = "importance"  # one of `rine.heads.HEADS`: how blocks are joined; the paper's, unless said
 
 
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]

@@ -27,7 +27,7 @@ def run(study: Params, paths: Paths) -> str:
         scores = {}
         for setting, classes in study.settings.items():
             chosen = choices[setting]
-            runs = [replace(whole, **config.changes) for whole in runs_of([chosen], study.seeds)]
+            runs = [replace(whole, **config.changes) for whole in runs_of([chosen], study)]
             part = sets.of_classes(classes)
             scores[setting] = list(experiment("ablate", part, runs, study, [chosen["epochs"]], device, variant))
         table = publish_settings(scores, paths.ablate(variant), paths.metric("ablate", variant), test_sets)

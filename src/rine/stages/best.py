@@ -39,7 +39,7 @@ def run(study: Params, paths: Paths, model: str) -> str:
     sets = open_sets(paths.features(study.encoder), study.best.models[model], test=False)
     sets = sets.of_classes(study.settings.get(model, ()))
     chosen = read_choice(paths.choice(model))
-    runs = runs_of([chosen], study.seeds)
+    runs = runs_of([chosen], study)
     [(epochs, heads)] = fit(sets, runs, study, [chosen["epochs"]], device)
 
     table = run_table("best", sets, runs, study, epochs)

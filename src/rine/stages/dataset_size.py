@@ -22,7 +22,7 @@ def run(study: Params, paths: Paths) -> str:
     sets, device, scores = open_sets(paths.features(study.encoder)), choose(study.runtime.device), {}
     for setting, classes in study.settings.items():
         chosen = choices[setting]
-        runs, part = runs_of([chosen], study.seeds), sets.of_classes(classes)
+        runs, part = runs_of([chosen], study), sets.of_classes(classes)
         scores[setting] = [
             scored
             for fraction in study.dataset_size.fractions

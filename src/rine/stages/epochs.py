@@ -21,7 +21,7 @@ def run(study: Params, paths: Paths) -> str:
     choices = {setting: read_choice(paths.choice(setting)) for setting in study.settings}
     sets, device, scores = open_sets(paths.features(study.encoder)), choose(study.runtime.device), {}
     for setting, classes in study.settings.items():
-        runs = runs_of(choices[setting]["top"], study.seeds)
+        runs = runs_of(choices[setting]["top"], study)
         part = sets.of_classes(classes)
         scores[setting] = list(experiment("epochs", part, runs, study, study.epochs.epochs, device))
     test_sets = read_test_sets(paths.index("test_sets"))

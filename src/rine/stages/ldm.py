@@ -10,7 +10,7 @@ from rine.params import Params
 from rine.paths import Paths
 from rine.scores.publish import headline, publish, publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
-from rine.training import Run
+from rine.training.choices import runs_of
 from rine.training.experiment import experiment
 
 TRACKED = ("lr", "seeds", "encoder", "training", "ldm")
@@ -21,8 +21,8 @@ def run(study: Params, paths: Paths) -> str:
     if study.ldm is None:
         return publish_nothing(paths.ldm(), paths.metric("ldm"), "ldm is null")
     sets = open_sets(paths.features(study.encoder), "ldm")
-    axes = product(study.ldm.q, study.ldm.proj_dim, study.ldm.xi, study.seeds)
-    runs = [Run(q=q, proj_dim=proj_dim, xi=xi, seed=seed) for q, proj_dim, xi, seed in axes]
+    axes = product(study.ldm.q, study.ldm.proj_dim, study.ldm.xi)
+    runs = runs_of([{"q": q, "proj_dim": proj_dim, "xi": xi} for q, proj_dim, xi in axes], study)
     scores = list(experiment("ldm", sets, runs, study, study.ldm.epochs, choose(study.runtime.device)))
     table = publish(scores, paths.ldm(), read_test_sets(paths.index("test_sets")))
     write_metrics(headline(table), paths.metric("ldm"))

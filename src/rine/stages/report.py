@@ -19,15 +19,28 @@ from rine.report.write import (
     write_plots,
 )
 
+# all but `runtime`: the page shows them
 TRACKED = (
     "profile",
     "about",
+    "lr",
+    "seeds",
     "encoder",
     "encoders",
     "settings",
+    "prepare",
+    "augmentation",
+    "cache",
+    "training",
+    "grid",
+    "select",
+    "epochs",
+    "dataset_size",
     "ablate",
-    "best.default",
+    "best",
+    "ldm",
     "perturb",
+    "validate",
     "report",
 )
 PUBLISHED = "Published: what the authors of RINE published with their code."
