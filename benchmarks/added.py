@@ -16,7 +16,8 @@ from benchmarks.made import index
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from rine import params
 from rine.params import Params
-from rine.stages.cache import cache
+from rine.paths import Paths
+from rine.stages import cache
 
 GOAL = 1.2
 STUDY, NEW, SIDE = 512, 128, 256  # pictures, and pixels a side
@@ -47,7 +48,7 @@ class Work:
     """A study of test pictures in a folder, in whose store some are; both ways start from a store of their own."""
 
     def __init__(self, root: Path, study: Params, there: int, new: int, side: int) -> None:
-        self.root, self.item = root, f"{study.encoder}-test"
+        self.root = root
         self.study = replace(study, prepare=replace(study.prepare, root=str(root / "data")))
         self.old = index(root / "data", "old", there, "test", side)
         self.new = index(root / "data", "new", new, "test", side, first=there)
@@ -68,7 +69,7 @@ class Work:
         (artifacts / "index").mkdir(parents=True, exist_ok=True)
         pictures.to_csv(artifacts / "index" / "test.csv", index=False)
         with store_at(self.root / store):
-            return cache(self.item, self.study, artifacts)
+            return cache.run(self.study, Paths(artifacts), self.study.encoder, "test")
 
 
 @contextmanager

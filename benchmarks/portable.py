@@ -57,7 +57,7 @@ def digests() -> Iterator[tuple[str, str]]:
     images = [open_rgb(render(item, 0), 10**8) for item in chosen]
     yield "pictures", digest(*images)
 
-    recipe = Recipe("perturb", "test", STUDY.crops.size, 0, STUDY.augmentation, STUDY.perturb, None)
+    recipe = Recipe("test", 224, STUDY.augmentation, STUDY.perturb)
     views = []
     for i, image in enumerate(images):
         more = (("perturb", PERTURBED[i % len(PERTURBED)]), ("degrade", DEGRADED[i % len(DEGRADED)]))

@@ -29,7 +29,8 @@ from rine.encoder.building import build
 from rine.features.sets import open_sets
 from rine.heads import HeadConfig, seeded_head
 from rine.params import Params
-from rine.stages.cache import cache
+from rine.paths import Paths
+from rine.stages import cache
 from rine.training import Run
 from rine.training.experiment import experiment
 from rine.training.losses import total
@@ -117,7 +118,7 @@ class Work:
         with store_at(self.root / "store"):
             for which, table in {"train": self.train, "test": self.test}.items():
                 table.to_csv(artifacts / "index" / f"{which}.csv", index=False)
-                cache(f"{self.study.encoder}-{which}", self.study, artifacts)
+                cache.run(self.study, Paths(artifacts), self.study.encoder, which)
         sets = open_sets(artifacts / "features" / self.study.encoder)
         scores = next(experiment("grid", sets, self.runs, self.study, [1], "cpu"))
         return scores.logits
@@ -143,15 +144,16 @@ class Work:
         head = seeded_head(HeadConfig(run.q, run.proj_dim, blocks, width, dropout=config.dropout), run.seed).train()
         adam = torch.optim.Adam(head.parameters(), lr=study.lr)
         loader = partial(DataLoader, batch_size=config.batch_size, num_workers=self.workers)
-        crop = Chain(study.augmentation, study.crops.size)
+        size = study.encoders[study.encoder].model.image_size
+        crop = Chain(study.augmentation, size)
         for pictures, labels in loader(Pictures(self.root / "data", self.train, crop), shuffle=True):
             logit, z = head(tokens(pictures))
             adam.zero_grad()
             total(logit, z, labels, run.xi, config.temperature).backward()
             adam.step()
         head.eval()
-        crop = Chain(replace(study.augmentation, blur_p=0.0, jpeg_p=0.0), study.crops.size)
-        crop.rest.transforms[:2] = [CenterCrop(study.crops.size)]
+        crop = Chain(replace(study.augmentation, blur_p=0.0, jpeg_p=0.0), size)
+        crop.rest.transforms[:2] = [CenterCrop(size)]
         with torch.no_grad():
             batches = loader(Pictures(self.root / "data", self.test, crop))
             return np.concatenate([head(tokens(pictures))[0].numpy() for pictures, _ in batches])

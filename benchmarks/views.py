@@ -16,7 +16,7 @@ from torchvision import transforms
 from benchmarks.made import encoded, picture
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from rine.caching.views import Recipe, crops
-from rine.params import AugmentationConfig
+from rine.pixels.config import AugmentationConfig
 from rine.pixels.pictures import open_rgb
 from rine.pixels.transforms import centre_crop
 
@@ -58,7 +58,7 @@ class Chain:
 
 
 def recipe(config: AugmentationConfig, size: int) -> Recipe:
-    return Recipe(views="augmentation", set="train", size=size, seed=0, augmentation=config)
+    return Recipe("train", size, config)
 
 
 def augmented(data: bytes, digest: str, recipe: Recipe, views: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def same_as_pillow(data: bytes, size: int) -> bool:
 def _figure(kind: str, rounds: int) -> Figure:
     files = [encoded(picture(seed, SIDE), kind) for seed in range(PICTURES)]
     config = AugmentationConfig(
-        mode="reference", views=VIEWS, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100)
+        mode="reference", views=VIEWS, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100), seed=0
     )
     how, n = recipe(config, 224), [0]
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
+from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.generators import SYNTHBUSTER_GENERATORS
 from rine.dataset.layouts import DIFFUSION_REALS, WITH_CLASSES, WITHOUT_CLASSES
-from rine.params import DatasetConfig, PrepareConfig
 
 OLD = 1_600_000_000  # seconds: files as old as downloaded ones are
 
@@ -83,6 +83,6 @@ def dataset(**keys: Any) -> DatasetConfig:
     return TypeAdapter(DatasetConfig).validate_python(keys)
 
 
-def config(root: Path, align: dict[str, Any] | None = None, **datasets: dict[str, Any]) -> PrepareConfig:
-    raw = {"root": str(root), "max_pixels": 10_000, "align": align, "datasets": datasets}
+def config(root: Path, **datasets: dict[str, Any]) -> PrepareConfig:
+    raw = {"root": str(root), "max_pixels": 10_000, "datasets": datasets}
     return TypeAdapter(PrepareConfig).validate_python(raw)

@@ -46,8 +46,10 @@ def _item(body: Mapping[str, Any], study: Params, names: Mapping[str, Any]) -> I
     return Item(command[2:], *lists)
 
 
-def _value(place: str, study: Params, names: Mapping[str, Any]) -> Any:
-    """What `${a.b}` stands for: a name of the item, else a value of the study."""
+def _value(place: str | list[str], study: Params, names: Mapping[str, Any]) -> Any:
+    """What `${a.b}` stands for: a name of the item, else a value of the study; a list stands for itself."""
+    if isinstance(place, list):
+        return place
     first, *rest = place.removeprefix("${").removesuffix("}").split(".")
     value = names[first] if first in names else getattr(study, first)
     for key in rest:

@@ -17,10 +17,9 @@ from PIL import Image
 import graph
 from graph import ROOT, Item, items
 from rine import params
-from rine.cli import run
 from rine.params import Params
 from rine.paths import Paths
-from rine.stages.cache import cache
+from rine.running import run_stage as run
 from tiny_model import picture
 
 # the report draws for longer than all others run; tests/test_report.py has a study for it
@@ -75,23 +74,19 @@ def study_of(root: Path) -> Params:
     raw: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     tower = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
     raw["encoders"] = {"tiny": {"name": "ViT-tiny", "model": tower, "pretrained": "random", "seed": 0}}
-    raw["encoder"], raw["crops"]["size"], raw["settings"] = "tiny", 32, {"shapes": ["shapes"]}
+    raw["encoder"], raw["settings"] = "tiny", {"shapes": ["shapes"]}
     raw["prepare"]["root"] = str(root)
     raw["prepare"]["datasets"] = {
         name: {"real": [f"{name}/real/*"], "fake": [f"{name}/fake/*"], "split": split, "study": study}
         for name, (split, study, _) in DATASETS.items()
     }
     raw["prepare"]["datasets"]["held"]["category"] = "shapes"
-    views = {"train": "augmentation", "test": "crops", "ldm": "augmentation", "synthbuster": "crops"}
-    raw["cache"]["items"] = {
-        f"tiny-{name}": {"encoder": "tiny", "set": name, "pictures": name, "views": section}
-        for name, section in views.items()
-    } | {"tiny-perturb": {"encoder": "tiny", "set": "perturb", "pictures": "test", "views": "perturb"}}
     raw["augmentation"]["views"] = 2
     raw["grid"] |= {"epochs": 1, "xi": [0.1], "q": [1, 2], "proj_dim": [8]}
     raw["ldm"] |= {"epochs": [1], "xi": [0.2], "q": [1], "proj_dim": [8]}
     raw["epochs"]["epochs"], raw["dataset_size"]["fractions"] = [1, 2], [0.5, 1.0]
     raw["best"] = {"models": {"shapes": "train", "ldm": "ldm"}, "default": "shapes"}
+    raw["report"]["bootstrap"] = 10
     raw["validate"] |= {"tsne_pictures": 6, "tsne_perplexity": 2}
     raw["perturb"]["degrade"] = {"pictures": 2, "strengths": {"jpeg": [50]}}
     raw["runtime"] |= {"device": "cpu", "workers": 0}
@@ -112,7 +107,7 @@ def run_study(folder: Path) -> SmallStudy:
 def run_stage(made: SmallStudy, stage: str, item: Item) -> StageRun:
     """One run of a stage, as its command calls it."""
     before, texts = files_in(made.folder), []
-    names = {"grid": ["encoder", "setting"], "ablate": ["variant"], "best": ["model"]}.get(stage, [])
+    names = {"cache": ["encoder", "feature_set"], "grid": ["encoder", "setting"], "best": ["model"]}.get(stage, [])
     write = Path.write_text
 
     def noted(path: Path, *args: Any, **kwargs: Any) -> int:
@@ -121,11 +116,7 @@ def run_stage(made: SmallStudy, stage: str, item: Item) -> StageRun:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "write_text", noted)
-        if stage == "cache":
-            line = cache(item.arguments[0], made.study, made.paths.artifacts)
-        else:
-            values = dict(zip(names, item.arguments, strict=True))
-            line = run(stage, made.study, made.paths.artifacts, made.paths.metrics, **values)
+        line = run(stage, made.study, made.paths, **dict(zip(names, item.arguments, strict=True)))
     return StageRun(stage, item, line, files_in(made.folder) - before, texts)
 
 

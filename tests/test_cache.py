@@ -27,9 +27,10 @@ from rine.heads import HeadConfig, seeded_head
 from rine.heads.scoring import logits
 from rine.models import checkpoint
 from rine.params import Params
+from rine.paths import Paths
 from rine.pixels.pictures import open_rgb
 from rine.pixels.transforms import augment, centre_crop, rng_for
-from rine.stages.cache import cache
+from rine.stages.cache import run as run_stage
 
 STUDY = Path(__file__).parent.parent / "params.yaml"
 TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}
@@ -43,20 +44,8 @@ def study(root: Path, **changes: object) -> dict:
         "other": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 1},
     }
     raw["encoder"] = "tiny"
-    raw["crops"]["size"] = 32
     raw["prepare"]["root"] = str(root / "data")
     raw["augmentation"]["views"] = 3
-    views = {"train": "augmentation", "test": "crops", "synthbuster": "crops", "perturb": "perturb"}
-    raw["cache"]["items"] = {
-        f"{name}-{which}": {
-            "encoder": name,
-            "set": which,
-            "pictures": "test" if which == "perturb" else which,
-            "views": section,
-        }
-        for name in ("tiny", "other")
-        for which, section in views.items()
-    }
     raw["cache"]["shard_rows"] = 7
     raw["runtime"] |= {"arithmetic": "portable", "device": "cpu", "workers": 1}
     for dotted, value in changes.items():
@@ -66,6 +55,11 @@ def study(root: Path, **changes: object) -> dict:
             place = place[part]
         place[last] = value
     return raw
+
+
+def cache(item: str, study: Params, artifacts: Path) -> str:
+    """Run one item of the stage, named as DVC names it."""
+    return run_stage(study, Paths(artifacts), *item.split("-"))
 
 
 def picture(path: Path, seed: int) -> None:
@@ -193,10 +187,10 @@ def test_other_weights_seed_or_transform_share_nothing(root: Path) -> None:
     cache("tiny-train", parsed(root), artifacts)
     assert "encoded 29" in cache("other-train", parsed(root), artifacts)
     assert "encoded 27, reused 2" in cache(
-        "tiny-train", parsed(root, cache__seed=1), artifacts
+        "tiny-train", parsed(root, augmentation__seed=1), artifacts
     )  # the centre crops stay
     assert "encoded 27" in cache("tiny-train", parsed(root, augmentation__blur_p=0.9), artifacts)
-    assert "encoded 29" in cache("tiny-train", parsed(root, prepare__align={"jpeg_quality": 90, "size": 36}), artifacts)
+    assert "encoded 29" in cache("tiny-train", parsed(root, cache__align={"jpeg_quality": 90, "size": 36}), artifacts)
     # more draws leave those that there are
     assert "encoded 9, reused 29" in cache("tiny-train", parsed(root, augmentation__views=4), artifacts)
 
@@ -243,8 +237,10 @@ def test_a_set_with_no_pictures_is_made_without_torch(root: Path) -> None:
     write_index(root, "test", {})
     (root / "params.yaml").write_text(yaml.safe_dump(study(root)))
     program = (
-        "import sys; from pathlib import Path; from rine import params; from rine.stages.cache import cache\n"
-        f"print(cache('tiny-test', params.read({str(root / 'params.yaml')!r}), Path({str(root / 'artifacts')!r})))\n"
+        "import sys; from pathlib import Path; from rine import params; from rine.paths import Paths\n"
+        "from rine.stages.cache import run\n"
+        f"study, paths = params.read({str(root / 'params.yaml')!r}), Paths(Path({str(root / 'artifacts')!r}))\n"
+        "print(run(study, paths, 'tiny', 'test'))\n"
         "assert 'torch' not in sys.modules and 'open_clip' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -350,9 +346,24 @@ def test_two_names_of_one_encoder_share_a_store(root: Path) -> None:
     assert cache("other-test", study, root / "artifacts").endswith("encoded 0, reused 19")
 
 
-def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"32 pixels a side, crops.size is 48"):
-        cache("tiny-test", parsed(root, crops__size=48), root / "artifacts")
+@pytest.mark.parametrize(
+    ("item", "changes", "reason"),
+    [
+        ("other-perturb", {}, "the study reads this set of tiny alone"),
+        ("other-ldm", {}, "the study reads this set of tiny alone"),
+        ("tiny-perturb", {"perturb": None}, "perturb is null"),
+    ],
+)
+def test_a_set_that_the_study_does_not_read_is_left_empty(
+    root: Path, item: str, changes: dict[str, object], reason: str
+) -> None:
+    write_index(root, "ldm", TRAIN)
+    line = cache(item, parsed(root, **changes), root / "artifacts")
+    assert line == f"{item}: {reason}; nothing to encode"
+    assert len(Features.open(root / "artifacts" / "features" / Path(*item.split("-")))) == 0
+
+
+def test_a_missing_index_is_an_error(root: Path) -> None:
     (root / "artifacts" / "index" / "test.csv").unlink()
     with pytest.raises(FileNotFoundError, match="rine prepare"):
         cache("tiny-test", parsed(root), root / "artifacts")
@@ -378,7 +389,8 @@ import open_clip
 from rine import params
 from rine import encoder
 from rine.caching import draft
-from rine.stages.cache import cache
+from rine.paths import Paths
+from rine.stages.cache import run
 
 params_file, artifacts, count = sys.argv[1:]
 draft.SECONDS_BETWEEN_PARTS = 0.0
@@ -396,7 +408,7 @@ for line in sys.stdin:
     # forked, so that the seconds that imports take are spent once; nothing has run in this process yet
     if not (child := os.fork()):
         counter = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        print(cache("tiny-train", params.read(params_file), Path(artifacts)), flush=True)
+        print(run(params.read(params_file), Paths(Path(artifacts)), "tiny", "train"), flush=True)
         os._exit(0)
     if float(seconds) >= 0:
         deadline = time.monotonic() + 30

@@ -33,10 +33,10 @@ def test_every_command_says_what_it_does_with_an_example(command):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["cache", "tiny-train"], "no feature set under cache.items 'tiny-train' in the params file; choose from"),
-        (["grid", "tiny_16", "five_class"], "no setting 'five_class' in the params file; choose from"),
-        (["ablate", "everything"], "choose from ['contrastive', 'importance', 'intermediate']"),
-        (["best", "five_class"], "no model under best.models 'five_class'"),
+        (["cache", "tiny_16", "val"], "no feature set 'val' in this study; choose from 'train', 'test'"),
+        (["cache", "vit", "train"], "no encoder 'vit' in this study; choose from 'tiny_16', 'tiny_32'"),
+        (["grid", "tiny_16", "five_class"], "no setting 'five_class' in this study; choose from"),
+        (["best", "five_class"], "no model 'five_class' in this study; choose from"),
         (["prepare", "--params", "nowhere.yaml"], "nowhere.yaml: no such params file"),
     ],
 )
@@ -88,10 +88,19 @@ def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch):
     ]
 
 
-def test_the_command_line_itself_imports_nothing_heavy():
-    """What params.yaml says of arithmetic has to be set before NumPy or PyTorch is imported."""
-    heavy = "{'numpy', 'torch', 'pandas', 'scipy'} & set(sys.modules)"
-    code = f"import sys, rine.cli as cli; cli.study({str(ROOT / 'params.yaml')!r}); sys.exit({heavy} or 0)"
+def test_arithmetic_is_set_before_anything_heavy_is_imported():
+    """What params.yaml says of arithmetic has to be set before NumPy or PyTorch is imported; PyTorch not even then."""
+    code = f"""
+import sys
+import rine.cli
+from rine import arithmetic, running
+use = arithmetic.use
+def heavy(*names):
+    return set(names) & set(sys.modules)
+arithmetic.use = lambda mode: (heavy("numpy", "torch", "pandas", "scipy") and sys.exit("too late")) or use(mode)
+running.read_study({str(ROOT / "params.yaml")!r})
+sys.exit(heavy("torch", "open_clip") or 0)
+"""
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
 
 

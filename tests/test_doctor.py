@@ -11,13 +11,14 @@ from PIL import Image
 
 from dataset_folders import Seeds, config, save
 from rine.dataset import duplicates, facts, index, shortcuts
+from rine.dataset.config import PrepareConfig
 from rine.dataset.doctor import Diagnosis, examine
 from rine.dataset.findings import NAMED
-from rine.params import AlignConfig, PrepareConfig
+from rine.pixels.config import AlignConfig
 
 
-def diagnose(study: PrepareConfig) -> Diagnosis:
-    return examine(index.build(study), study.align)
+def diagnose(study: PrepareConfig, align: AlignConfig | None = None) -> Diagnosis:
+    return examine(index.build(study), align)
 
 
 def warnings(diagnosis: Diagnosis) -> list[str]:
@@ -172,7 +173,8 @@ def shortcut_study(tmp_path: Path, real: dict, fake: dict, n: int = 20, **align:
     seeds = Seeds()
     seeds.folder(tmp_path / "real", n, **real)
     seeds.folder(tmp_path / "fake", n, **fake)
-    return diagnose(config(tmp_path, align=dict(align) or None, mine=own(".", "test")))
+    aligned = AlignConfig(**{"jpeg_quality": None, "size": None} | align) if align else None
+    return diagnose(config(tmp_path, mine=own(".", "test")), aligned)
 
 
 def test_formats_that_differ_give_the_class_away(tmp_path: Path) -> None:

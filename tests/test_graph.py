@@ -13,6 +13,7 @@ import pytest
 
 from graph import ROOT, STAGES, items
 from rine import params
+from rine.checks import check
 from rine.paths import Paths
 
 SOURCE = ROOT / "src"
@@ -26,6 +27,8 @@ STUDY_IN_FORCE = params.read(ROOT / "params.yaml")
 # on which every stage depends; how fast, and where.
 UNTRACKED = {
     "rine.params",
+    "rine.params_errors",
+    "rine.values",
     "rine.paths",
     "rine.features.table",
     "rine.arithmetic",
@@ -245,13 +248,10 @@ def test_the_library_judges_nothing_while_it_trains():
     assert (uses["training"] | uses["heads"] | uses["features"] | uses["scores"]) & {"evaluation", "models"} == set()
 
 
-DECLARED = [name for name in NAMES if name not in {"cache", "report"}]
-
-
-@pytest.mark.parametrize("stage", DECLARED)
+@pytest.mark.parametrize("stage", NAMES)
 def test_a_stage_is_handed_the_params_that_dvc_tracks(stage):
     module = import_module(f"rine.stages.{stage}")
-    names = list(inspect.signature(module.run).parameters)[2:]
+    names = [p.name for p in list(inspect.signature(module.run).parameters.values())[2:] if p.default is p.empty]
     for item in items(stage, STUDY_IN_FORCE):
         values = dict(zip(names, item.arguments, strict=True))
         tracked = [key.format(study=STUDY_IN_FORCE, **values) for key in module.TRACKED]
@@ -266,20 +266,20 @@ PLACES = {"prepare": Paths.index, "cache": Paths.features, "select": Paths.selec
 def test_a_stage_writes_where_dvc_looks(stage):
     paths = Paths()
     for item in items(stage, STUDY_IN_FORCE):
-        named = item.arguments[0].rsplit("-", 1) if stage == "cache" else item.arguments
         place = PLACES.get(stage) or getattr(Paths, stage)
-        expected = [place(paths, *named)]
+        expected = [place(paths, *item.arguments)]
         if stage == "select":
             expected = [paths.choice(), *(paths.select(table) for table in ("rules", "generators", "encoders"))]
         assert [Path(out) for out in item.outs] == expected
         metrics = [] if stage == "cache" else [paths.metric(stage, *item.arguments)]
+        metrics = [paths.metrics / "ablate"] if stage == "ablate" else metrics
         assert [Path(file) for file in item.metrics] == metrics
 
 
 @pytest.mark.parametrize("profile", ["params.yaml", *sorted(p.name for p in (ROOT / "pipeline").glob("*.yaml"))])
 def test_every_profile_is_a_study(profile):
     path = ROOT / profile
-    params.read(path if path.is_file() else ROOT / "pipeline" / profile)
+    check(params.read(path if path.is_file() else ROOT / "pipeline" / profile))
 
 
 def test_the_papers_study_is_the_papers():
@@ -297,6 +297,6 @@ def test_the_papers_study_is_the_papers():
     assert paper.epochs.epochs == (3, 5, 10, 15)
     assert paper.select.top == 3
     assert paper.dataset_size.fractions == (0.2, 0.5, 0.8, 1.0)
-    assert paper.ablate.variants == ("contrastive", "importance", "intermediate")
+    assert list(paper.ablate.variants) == ["contrastive", "importance", "intermediate"]
     assert paper.perturb.kinds == ("blur", "crop", "compress", "noise", "combined")
     assert (paper.lr, paper.training.batch_size, paper.training.lr_steps) == (0.001, 128, (6, 11))

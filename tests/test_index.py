@@ -14,11 +14,11 @@ from PIL import Image
 
 from dataset_folders import OLD, Seeds, config, save
 from rine.dataset import fact_store, facts, index
+from rine.dataset.config import PrepareConfig
 from rine.dataset.facts import Facts, Skipped
 from rine.dataset.listing import DatasetError
 from rine.features.table import COLUMNS
 from rine.features.table import read as read_table
-from rine.params import PrepareConfig
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, study: PrepareConfig)
 def test_another_limit_on_pixels_reads_again(tmp_path: Path, study: PrepareConfig) -> None:
     store = tmp_path / "store"
     index.build(study, store)
-    smaller = PrepareConfig(study.root, 100, study.datasets, None)
+    smaller = PrepareConfig(study.root, 100, study.datasets)
     assert len(index.build(smaller, store).skipped) == 16
 
 

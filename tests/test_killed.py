@@ -38,13 +38,8 @@ def project(folder: Path, pictures: Path, **runtime: object) -> Path:
     shutil.copytree(pictures, folder / "data")
     study = yaml.safe_load((ROOT / "params.yaml").read_text())
     study["encoders"] = {"tiny": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 0}}
-    study["encoder"], study["crops"]["size"] = "tiny", 32
+    study["encoder"], study["ldm"] = "tiny", None
     study["prepare"]["datasets"] = {"forensynths": {"layout": "forensynths"}}
-    views = {"train": "augmentation", "test": "crops"}
-    study["cache"]["items"] = {
-        f"tiny-{which}": {"encoder": "tiny", "set": which, "pictures": which, "views": section}
-        for which, section in views.items()
-    }
     study["cache"]["shard_rows"] = 100
     study["settings"] = {"four_class": study["settings"]["four_class"]}
     study["best"] |= {"models": {"four_class": "train"}, "default": "four_class"}

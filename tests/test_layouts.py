@@ -23,7 +23,7 @@ from rine.dataset.listing import DatasetError, Listing
 
 
 def listed(root: Path, layout: str, **keys: object) -> Listing:
-    return LAYOUTS[layout](root, "its name", dataset(layout=layout, **keys))
+    return LAYOUTS[layout].pictures(root, "its name", dataset(layout=layout, **keys))
 
 
 def test_forensynths(tmp_path: Path) -> None:

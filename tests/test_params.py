@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rine.params import ParamsError, parse, read
+from rine.checks import check, open_clip_models
+from rine.params import Params, ParamsError, parse, read
 
 ROOT = Path(__file__).parents[1]
+OWN = {"real": ["real/*"], "fake": ["fake/*"]}
 SAMPLE = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -22,6 +24,11 @@ def changed(dotted: str, value):
         here = here[key]
     here[last] = value
     return study
+
+
+def checked(study: dict) -> Params:
+    """As a command reads a study, before anything runs."""
+    return check(parse(study))
 
 
 @pytest.mark.parametrize(
@@ -36,11 +43,11 @@ def changed(dotted: str, value):
         ("grid.q", [0], "params: grid.q.0 = 0: Input should be greater than or equal to 1"),
         ("grid.q", [], "grid.q = []"),
         ("grid.epochs", 1.5, "grid.epochs = 1.5"),
-        ("select.rule", "best", "'paper', 'leave_one_generator_out'"),
+        ("select.rule", "best", "select.rule = 'best'; choose from 'paper', 'leave_one_generator_out'"),
         ("training.dropout", 1.0, "training.dropout = 1.0"),
         ("dataset_size.fractions", [0.2, 1.2], "dataset_size.fractions.1 = 1.2"),
         ("runtime.device", "tpu", "runtime.device = 'tpu'"),
-        ("encoder", "vit", "encoder = 'vit' is not among encoders"),
+        ("encoder", "vit", "encoder = 'vit'; choose from 'tiny_16', 'tiny_32'"),
         ("seeds", [0, 0], "seeds = [0, 0] names one twice"),
         ("best.default", "three_class", "best.default = 'three_class'"),
         ("best.models", {"one_class": "ldm"}, "best.models.one_class = 'ldm'"),
@@ -48,11 +55,45 @@ def changed(dotted: str, value):
         ("prepare.datasets.mine", {"real": ["a/*"]}, "needs real: [globs], fake: [globs] and split"),
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
+        ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),
+        ("prepare.datasets.mine", {"layout": "folders"}, "prepare.datasets.mine.layout = 'folders'; choose from 'fore"),
+        # only a training set trains
+        ("prepare.datasets", {"synthbuster": {"layout": "synthbuster"}}, "none is for training"),
+        ("prepare.datasets", {"a": OWN | {"split": "val"}}, "none is for training"),
+        ("prepare.datasets", {"a": OWN | {"split": "train"}}, "ldm: no data set under prepare.datasets has latent-"),
+        ("ldm", None, "ldm = null: a data set under prepare.datasets is for it"),
+        ("ldm", None, "best.models.ldm: ldm is null, so that no configuration is chosen for it"),
+        ("settings", {"one_class": []}, "best.models.two_class = 'train'; allowed: ldm: ldm, and train for"),
+        # registries
+        ("select.rule", "mean", "select.rule = 'mean'; choose from 'paper', 'leave_one_generator_out'"),
+        ("ablate.variants", {"v": {"pool": "max"}}, "ablate.variants.v.pool = 'max'; choose from 'importance', 'mean'"),
+        ("training.pool", "max", "training.pool = 'max'; choose from 'importance', 'mean', 'last'"),
+        ("ablate.variants", {"v": {"dropout": 0}}, "ablate.variants.v.dropout = 0: unknown key; allowed here: xi"),
+        ("perturb.kinds", ["swirl"], "perturb.kinds = 'swirl'; choose from 'blur', 'crop'"),
+        (
+            "perturb.degrade.strengths",
+            {"swirl": [1]},
+            "perturb.degrade.strengths = 'swirl'; choose from 'jpeg', 'webp'",
+        ),
+        ("perturb.degrade.strengths", {"jpeg": [900]}, "'jpeg': JPEG quality = 900.0; allowed: 1 to 100"),
+        ("perturb.degrade.strengths", {"crop": [0.1, 1]}, "'crop': fraction of each side cut off = 1.0; allowed: 0 to"),
+        (
+            "encoders.tiny_16.model",
+            "ViT-L/14",
+            "model = 'ViT-L/14': open_clip has no such model; did you mean 'ViT-L-14'?",
+        ),
+        ("encoders.tiny_16.model", "VGG", "encoders.tiny_16.model = 'VGG': open_clip has no such model; choose from "),
+        # keys of earlier versions
+        ("crops", {"size": 336}, "crops is no key any more: pictures are cropped to the size that the encoder takes"),
+        ("cache.items", {}, "cache.items is no key any more: the feature sets follow from encoder and encoders"),
+        ("cache.seed", 0, "cache.seed is no key any more: it is augmentation.seed now"),
+        ("prepare.align", None, "prepare.align is no key any more: it is cache.align now"),
+        ("validate.seed", 0, "validate.seed is no key any more: it is validate.tsne_seed now"),
     ],
 )
 def test_what_is_wrong_is_named(key, value, said):
     with pytest.raises(ParamsError) as error:
-        parse(changed(key, value))
+        checked(changed(key, value))
     assert said in str(error.value)
 
 
@@ -60,15 +101,31 @@ def test_a_missing_key_is_named():
     study = copy.deepcopy(SAMPLE)
     del study["grid"]["xi"]
     with pytest.raises(ParamsError, match=r"grid\.xi: missing"):
-        parse(study)
+        checked(study)
 
 
 def test_every_slip_is_named_at_once():
     study = changed("grid.foo", 1)
     study["lr"] = -1
     with pytest.raises(ParamsError) as error:
-        parse(study)
+        checked(study)
     assert len(str(error.value).splitlines()) == 2
+    study = changed("perturb.kinds", ["swirl", "blur"])
+    study["select"]["rule"] = "best"
+    with pytest.raises(ParamsError) as error:
+        checked(study)
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("section", ["epochs", "dataset_size", "ablate", "perturb"])
+def test_a_study_can_do_without_a_section(section):
+    assert getattr(checked(changed(section, None)), section) is None
+
+
+def test_models_are_those_of_open_clip():
+    import open_clip
+
+    assert open_clip_models() == sorted(open_clip.list_models())
 
 
 def test_dvc_writes_small_numbers_as_strings():
@@ -93,7 +150,7 @@ def test_no_file_and_no_yaml(tmp_path):
 
 def test_a_setting_names_training_data_sets_that_there_are():
     study = yaml.safe_load((ROOT / "pipeline" / "own.yaml").read_text())
-    assert parse(study).settings == {"mine": ("first", "second")}
+    assert checked(study).settings == {"mine": ("first", "second")}
     study["settings"] = {"mine": ["first", "secnod"]}
     with pytest.raises(ParamsError, match=r"settings.mine names \['secnod'\]; the training data sets are"):
-        parse(study)
+        checked(study)

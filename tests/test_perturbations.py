@@ -10,13 +10,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from rine.pixels import perturbations
+from rine.pixels.degradations import DEGRADATIONS, degrade
 from rine.pixels.perturbations import (
-    DEGRADATIONS,
     KERNELS,
     PERTURBATIONS,
-    STRENGTHS,
     align,
-    degrade,
     drawn,
     draws,
     opencv_bicubic,
@@ -127,22 +125,22 @@ def test_paper_blur_has_the_sigma_of_its_kernel(kernel: int, sigma: float) -> No
     expected = image.astype(float)
     for axis in (0, 1):
         expected = gaussian_filter1d(expected, sigma, axis, mode="mirror", radius=kernel // 2)
-    result = PERTURBATIONS["blur"](image, "paper", Fixed(kernel))
+    result = PERTURBATIONS["blur"].apply(image, "paper", Fixed(kernel))
     assert np.abs(result - expected).max() < 0.501
     flat = np.full((9, 9, 3), 200, np.uint8)
-    np.testing.assert_array_equal(PERTURBATIONS["blur"](flat, "paper", Fixed(kernel)), flat)
+    np.testing.assert_array_equal(PERTURBATIONS["blur"].apply(flat, "paper", Fixed(kernel)), flat)
 
 
 def test_paper_crop_takes_the_middle_and_keeps_height_and_width() -> None:
     image = picture(100, 200)
-    result = PERTURBATIONS["crop"](image, "paper", Fixed(0.2))
+    result = PERTURBATIONS["crop"].apply(image, "paper", Fixed(0.2))
     expected = Image.fromarray(image).crop((20, 10, 180, 90)).resize((200, 100), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(result, np.asarray(expected))
 
 
 @pytest.mark.parametrize("quality", [10, 75])
 def test_paper_compression_has_the_quality_that_was_drawn(quality: int) -> None:
-    result = PERTURBATIONS["compress"](picture(), "paper", Fixed(quality))
+    result = PERTURBATIONS["compress"].apply(picture(), "paper", Fixed(quality))
     np.testing.assert_array_equal(result, through_jpeg(picture(), quality))
 
 
@@ -150,7 +148,7 @@ def test_paper_noise_has_a_variance_of_5_to_20_and_no_bias() -> None:
     grey = np.full((90, 90, 3), 128, np.uint8)
     variances = []
     for digest in DIGESTS[:60]:
-        error = PERTURBATIONS["noise"](grey, "paper", draws("noise", 0, digest)).astype(float) - 128
+        error = PERTURBATIONS["noise"].apply(grey, "paper", draws("noise", 0, digest)).astype(float) - 128
         assert abs(error.mean()) < 0.15
         variances.append(error.var())
     # rounding to whole levels adds 1/12
@@ -162,7 +160,7 @@ def test_paper_combined_is_all_four_in_order() -> None:
     image, rng = picture(), draws("combined", 0, "d")
     expected = image
     for kind in ("blur", "crop", "compress", "noise"):
-        expected = PERTURBATIONS[kind](expected, "paper", rng)
+        expected = PERTURBATIONS[kind].apply(expected, "paper", rng)
     np.testing.assert_array_equal(perturb(image, "combined", "paper", draws("combined", 0, "d")), expected)
 
 
@@ -188,33 +186,33 @@ def test_reference_blur_has_sigma_4_whatever_the_kernel() -> None:
         expected = image.astype(float)
         for axis in (0, 1):
             expected = gaussian_filter1d(expected, 4.0, axis, mode="mirror", radius=kernel // 2)
-        assert np.abs(PERTURBATIONS["blur"](image, "reference", Fixed(kernel)) - expected).max() < 0.501
+        assert np.abs(PERTURBATIONS["blur"].apply(image, "reference", Fixed(kernel)) - expected).max() < 0.501
 
 
 def test_reference_crop_swaps_height_and_width() -> None:
-    assert PERTURBATIONS["crop"](picture(60, 80), "reference", Fixed(0.1)).shape == (80, 60, 3)
+    assert PERTURBATIONS["crop"].apply(picture(60, 80), "reference", Fixed(0.1)).shape == (80, 60, 3)
 
 
 def test_reference_compression_is_always_quality_95_with_red_and_blue_exchanged() -> None:
     image = picture()
     for quality in (10, 75):
-        result = PERTURBATIONS["compress"](image, "reference", Fixed(quality))
+        result = PERTURBATIONS["compress"].apply(image, "reference", Fixed(quality))
         np.testing.assert_array_equal(result, through_jpeg(image[..., ::-1], 95)[..., ::-1])
     assert (result != through_jpeg(image, 95)).any()
 
 
 def test_reference_noise_takes_the_variance_for_a_deviation_and_cuts_fractions_off() -> None:
     grey = np.full((2, 2, 3), 100, np.uint8)
-    assert (PERTURBATIONS["noise"](grey, "reference", Fixed(5.0, noise=0.19)) == 100).all()  # 100.95
-    assert (PERTURBATIONS["noise"](grey, "reference", Fixed(5.0, noise=-0.01)) == 99).all()  # 99.95
-    assert (PERTURBATIONS["noise"](grey, "reference", Fixed(20.0, noise=2.0)) == 140).all()
-    assert (PERTURBATIONS["noise"](grey, "reference", Fixed(20.0, noise=-9.0)) == 0).all()
+    assert (PERTURBATIONS["noise"].apply(grey, "reference", Fixed(5.0, noise=0.19)) == 100).all()  # 100.95
+    assert (PERTURBATIONS["noise"].apply(grey, "reference", Fixed(5.0, noise=-0.01)) == 99).all()  # 99.95
+    assert (PERTURBATIONS["noise"].apply(grey, "reference", Fixed(20.0, noise=2.0)) == 140).all()
+    assert (PERTURBATIONS["noise"].apply(grey, "reference", Fixed(20.0, noise=-9.0)) == 0).all()
 
 
 @pytest.mark.parametrize("kind", PERTURBATIONS)
 def test_reference_pictures_are_squashed(kind: str) -> None:
     image = picture(90, 60)
-    expected = squashed(PERTURBATIONS[kind](image, "reference", draws(kind, 0, "d")))
+    expected = squashed(PERTURBATIONS[kind].apply(image, "reference", draws(kind, 0, "d")))
     np.testing.assert_array_equal(perturb(image, kind, "reference", draws(kind, 0, "d")), expected)
 
 
@@ -240,7 +238,6 @@ STRONG = {"jpeg": 10, "webp": 5, "downscale": 0.4, "rescale": 0.3, "blur": 3, "n
 
 
 def test_every_degradation_says_what_its_strength_is() -> None:
-    assert DEGRADATIONS.keys() == STRENGTHS.keys()
     assert WEAK.keys() <= DEGRADATIONS.keys()
 
 

@@ -20,10 +20,11 @@ from dataset_folders import (
     universal_fake_detect,
 )
 from rine.dataset import index
+from rine.dataset.config import PrepareConfig
 from rine.dataset.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.features.table import read as read_table
-from rine.params import PrepareConfig
 from rine.paths import Paths
+from rine.pixels.config import AlignConfig
 from rine.stages.prepare import prepare
 
 
@@ -102,8 +103,8 @@ def test_shortcuts_are_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     seeds.folder(tmp_path / "data" / "real", 10, ".jpg")
     seeds.folder(tmp_path / "data" / "fake", 10)
     own = {"real": ["real"], "fake": ["fake"], "split": "test"}
-    study = config(tmp_path / "data", {"jpeg_quality": 90, "size": 32}, mine=own)
-    prepare(study, Paths(tmp_path, tmp_path / "metrics"))
+    study = config(tmp_path / "data", mine=own)
+    prepare(study, Paths(tmp_path, tmp_path / "metrics"), align=AlignConfig(jpeg_quality=90, size=32))
     metrics = json.loads((tmp_path / "metrics" / "prepare.json").read_text())
     assert metrics["shortcut_ap"] == {
         "raw": {"mean_of_test_sets": 1.0, "mine": 1.0},

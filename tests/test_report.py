@@ -18,6 +18,7 @@ import yaml
 
 from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
 from rine.evaluation.intervals import interval
+from rine.paths import Paths
 from rine.report.labels import label, labels_of
 from rine.report.section import Content, Report, Section
 from rine.report.sections import SECTIONS
@@ -27,7 +28,8 @@ from rine.report.table import Row, Table, text
 from rine.report.write import compile_report, write_page
 from rine.scores import ImageScores
 from rine.scores.table import ScoresError, read_scores
-from rine.stages.report import Places, report, report_scores
+from rine.stages.report import report_scores
+from rine.stages.report import run as report
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {
@@ -36,8 +38,8 @@ FIGURES = {
 }  # fmt: skip
 
 
-def places(folder: Path) -> Places:
-    return Places(
+def places(folder: Path) -> Paths:
+    return Paths(
         folder / "artifacts", folder / "metrics", folder / "plots", folder / "report", folder / "published",
         folder / "timings.json", folder / "plots.html",
     )  # fmt: skip

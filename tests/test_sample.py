@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY
 from rine.dataset.layouts import list_all
-from rine.params import DatasetConfig
 from rine.sample import SampleError, Sizes, make_sample, render
 from rine.sample.cameras import camera_of, taken
 from rine.sample.folder import write_mark

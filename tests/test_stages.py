@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rine.cli import run
+from graph import items
 from rine.detector import Detector
 from rine.params import BestConfig
+from rine.paths import Paths
+from rine.report.write import figures_of
+from rine.running import run_stage as run_one
 from rine.scores import ImageScores
 from small_study import STAGES, SmallStudy, files_in, run_stage, settled
 
@@ -24,6 +27,50 @@ def test_a_stage_writes_its_outs_and_nothing_else(small_study: SmallStudy, stage
         assert [out for out in outs if not (small_study.folder / out).exists()] == []
         assert {path for path in done.new if not any(path.is_relative_to(out) for out in outs)} == set()
         assert done.new != set()
+
+
+def test_the_report_writes_its_outs_and_the_page(
+    small_study: SmallStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With figures that are no pictures: to draw them takes longer than all other stages."""
+    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {f.key: b"" for f in figures_of(report)})
+    shutil.copytree(small_study.paths.artifacts, tmp_path / "artifacts")
+    before = files_in(tmp_path)
+    places = {name: tmp_path / name for name in ("artifacts", "metrics", "plots", "page")}
+    paths = Paths(**places, published=tmp_path / "none", plots_page=tmp_path / "page" / "plots.html")
+    with settled(small_study.folder):
+        run_one("report", small_study.study, paths)
+    [item] = items("report", small_study.study)
+    new = files_in(tmp_path) - before
+    outs = [Path(out) for out in (*item.outs, *item.metrics)]
+    assert [out for out in outs if not (tmp_path / out).exists()] == []
+    assert {path for path in new if not any(path.is_relative_to(out) for out in [*outs, "page"])} == set()
+
+
+@pytest.mark.parametrize("section", ["epochs", "dataset_size", "ablate", "ldm", "perturb"])
+def test_a_stage_without_its_section_has_nothing_to_do(small_study: SmallStudy, tmp_path: Path, section: str) -> None:
+    study = replace(small_study.study, **{section: None})
+    with settled(small_study.folder):
+        line = run_one(section, study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))
+    assert line == f"{section} is null: nothing to do"
+    [item] = items(section, small_study.study)
+    for out in (*item.outs, *item.metrics):
+        assert (tmp_path / out).exists()
+    assert (tmp_path / "artifacts" / section / "none.txt").read_text() == f"{section} is null\n"
+
+
+def test_a_study_without_its_sections_is_reported(
+    small_study: SmallStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {f.key: b"" for f in figures_of(report)})
+    study = replace(small_study.study, epochs=None, dataset_size=None, ablate=None, ldm=None, perturb=None)
+    shutil.copytree(small_study.paths.artifacts, tmp_path / "artifacts")
+    for name in ("epochs", "dataset_size", "ablate", "ldm", "perturb"):
+        shutil.rmtree(tmp_path / "artifacts" / name)
+    paths = Paths(**{name: tmp_path / name for name in ("artifacts", "metrics", "plots", "page", "published")})
+    with settled(small_study.folder):
+        line = run_one("report", study, replace(paths, plots_page=tmp_path / "plots.html"))
+    assert "not there yet: longer training, smaller training sets, ablations" in line
 
 
 def test_a_stage_writes_a_file_once(small_study: SmallStudy) -> None:
@@ -66,7 +113,7 @@ def test_the_embeddings_are_those_of_the_default_model(small_study: SmallStudy, 
     study = replace(small_study.study, best=BestConfig(small_study.study.best.models, default="ldm"))
     shutil.copytree(small_study.paths.artifacts, tmp_path / "artifacts")
     with settled(small_study.folder):
-        run("validate", study, tmp_path / "artifacts", tmp_path / "metrics")
+        run_one("validate", study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))
     places = (small_study.paths.artifacts, tmp_path / "artifacts")
     drawn = [pd.read_csv(place / "validate" / "embeddings.csv") for place in places]
     assert len(drawn[0]) == len(drawn[1]) > 0

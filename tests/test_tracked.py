@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_anything_else_is_an_error_that_names_stage_and_section(read, section):
     seen = view(STUDY, "best", ["lr", "encoders.tiny_16", "best.models.one_class"])
     with pytest.raises(UntrackedError, match=rf"the stage best reads {section}, which DVC does not track"):
         read(seen)
+
+
+def test_a_section_that_the_study_leaves_out_is_none_and_one_tracked_in_all_its_keys_is_whole():
+    study = replace(STUDY, ablate=None)
+    assert view(study, "report", ["ablate.variants"]).ablate is None
+    keys = [f"select.{field.name}" for field in fields(STUDY.select)]
+    assert view(STUDY, "select", keys).select is STUDY.select
 
 
 def test_a_key_that_the_schema_lacks_is_no_section():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -191,10 +190,9 @@ def test_trained_together_equals_trained_alone(dtype: torch.dtype) -> None:
 
 
 def test_seeds_in_threads_change_no_bit_and_a_failure_in_one_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("rine.training.train")  # the package's own `train` is the function
     alone = {}
     for threads in (1, 2):
-        monkeypatch.setattr(module, "usable_threads", lambda n=threads: n)
+        monkeypatch.setattr("rine.training.together.usable_threads", lambda n=threads: n)
         alone[threads] = trained(Tokens(), RUNS)
     assert same(alone[1], alone[2])
 
@@ -202,7 +200,7 @@ def test_seeds_in_threads_change_no_bit_and_a_failure_in_one_stops_all(monkeypat
         if group[0].run.seed == 1:  # type: ignore[attr-defined]
             raise OSError("the disk is gone")
 
-    monkeypatch.setattr(module, "step", broken)
+    monkeypatch.setattr("rine.training.together.step", broken)
     with pytest.raises(OSError, match="the disk is gone"):
         trained(Tokens(), RUNS, epochs=100_000)  # the other seed would take minutes
 

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from rine.caching import views
-from rine.caching.views import Recipe, crops, describe, expand
-from rine.params import AlignConfig, AugmentationConfig, DegradeConfig, PerturbConfig
-from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
+from rine.caching.views import FEATURE_SETS, Recipe, crops, describe, expand
+from rine.pixels.config import AlignConfig, AugmentationConfig, DegradeConfig, PerturbConfig
+from rine.pixels.degradations import degrade
+from rine.pixels.perturbations import align, drawn, draws, perturb
 from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
 
 AUGMENTATION = AugmentationConfig(
-    mode="paper", views=3, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100)
+    mode="paper", views=3, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100), seed=7
 )
 PERTURB = PerturbConfig(
     mode="paper",
@@ -24,8 +25,8 @@ PERTURB = PerturbConfig(
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
 
 
-def recipe(section: str = "crops", which: str = "test", **changes: object) -> Recipe:
-    return Recipe(section, which, 32, 7, **{"augmentation": AUGMENTATION, "perturb": PERTURB} | changes)
+def recipe(which: str = "test", **changes: object) -> Recipe:
+    return Recipe(which, 32, **{"augmentation": AUGMENTATION, "perturb": PERTURB} | changes)
 
 
 def pictures(*rows: tuple[str, int, str, str]) -> pd.DataFrame:
@@ -36,32 +37,32 @@ def pictures(*rows: tuple[str, int, str, str]) -> pd.DataFrame:
 
 def test_rows_are_in_canonical_order_whatever_order_the_index_has() -> None:
     table = pictures(("b", 1, "z", "train"), ("a", 1, "y", "val"), ("a", 0, "x", "train"), ("b", 1, "w", "train"))
-    rows = expand(table, recipe("augmentation", "train"))
+    rows = expand(table, recipe("train"))
     assert rows[["path", "family", "view"]].to_numpy().tolist() == [
         *(["x", "augment", str(view)] for view in range(3)),
         ["y", "centre", "centre"],
         *(["w", "augment", str(view)] for view in range(3)),
         *(["z", "augment", str(view)] for view in range(3)),
     ]
-    pd.testing.assert_frame_equal(rows, expand(table.iloc[::-1], recipe("augmentation", "train")))
+    pd.testing.assert_frame_equal(rows, expand(table.iloc[::-1], recipe("train")))
 
 
 def test_test_sets_have_the_centre_and_synthbuster_ten_crops() -> None:
     table = pictures(("a", 0, "x", "test"), ("a", 1, "y", "test"))
     assert expand(table, recipe())["view"].tolist() == ["centre", "centre"]
-    assert expand(table, recipe(which="synthbuster"))["view"].tolist() == [str(i) for i in range(10)] * 2
+    assert expand(table, recipe("synthbuster"))["view"].tolist() == [str(i) for i in range(10)] * 2
 
 
 def test_perturbed_rows_are_those_that_are_drawn() -> None:
     table = pictures(*(("a", i % 2, f"{i:03d}", "test") for i in range(40)))
-    rows = expand(table, recipe("perturb", "perturb", perturb=PerturbConfig("paper", PERTURB.kinds, 4, None)))
+    rows = expand(table, recipe("perturb", perturb=PerturbConfig("paper", PERTURB.kinds, 4, None)))
     pairs = {(row.digest, row.view) for row in rows.itertuples()}
     assert pairs == {(d, kind) for d in table["digest"] for kind in PERTURB.kinds if drawn(kind, 4, d)}
 
 
 def test_sweeps_are_on_the_same_few_pictures_of_each_source_and_label() -> None:
     table = pictures(*(("a", i % 2, f"{9 - i}", "test") for i in range(10)))
-    rows = expand(table, recipe("perturb", "perturb"))
+    rows = expand(table, recipe("perturb"))
     swept = rows[rows["family"] == "degrade"]
     assert swept.groupby("digest")["view"].agg(list).to_dict() == {
         f"{i:032x}": ["jpeg:90", "jpeg:50", "blur:0.5"] for i in (0, 1)
@@ -69,8 +70,8 @@ def test_sweeps_are_on_the_same_few_pictures_of_each_source_and_label() -> None:
 
 
 def test_an_empty_index_has_no_views() -> None:
-    for section in ("augmentation", "crops", "perturb"):
-        rows = expand(pictures(), recipe(section))
+    for which in FEATURE_SETS:
+        rows = expand(pictures(), recipe(which))
         assert len(rows) == 0
         assert {"family", "view"} <= set(rows.columns)
 
@@ -116,8 +117,10 @@ def test_a_description_holds_what_decides_the_pixels_and_no_more() -> None:
     plain = recipe()
     assert describe("augment", plain) == describe("augment", recipe(augmentation=replace(AUGMENTATION, views=9)))
     assert describe("augment", plain) != describe("augment", recipe(augmentation=replace(AUGMENTATION, blur_p=0.1)))
-    assert describe("augment", plain) != describe("augment", replace(plain, seed=8))
-    assert describe("centre", plain) == describe("centre", replace(plain, seed=8, augmentation=None, perturb=None))
+    assert describe("augment", plain) != describe("augment", recipe(augmentation=replace(AUGMENTATION, seed=8)))
+    assert describe("centre", plain) == describe(
+        "centre", recipe(augmentation=replace(AUGMENTATION, seed=8), perturb=None)
+    )
     assert describe("perturb", plain) == describe(
         "perturb", recipe(perturb=replace(PERTURB, kinds=("crop",), degrade=None))
     )

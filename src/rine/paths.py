@@ -16,6 +16,7 @@ class Paths:
     page: Path = Path("report")
     published: Path = Path("pipeline/published")
     timings: Path = Path(".rine/timings.json")
+    plots_page: Path = Path(".rine/plots.html")  # the template of `dvc plots show`
 
     def index(self, table: str = "") -> Path:
         """A table of `prepare`: train, test, ldm, synthbuster, test_sets, skipped, doctor, ..."""
@@ -44,7 +45,7 @@ class Paths:
     def dataset_size(self) -> Path:
         return self.artifacts / "dataset_size"
 
-    def ablate(self, variant: str) -> Path:
+    def ablate(self, variant: str = "") -> Path:
         return self.artifacts / "ablate" / variant
 
     def best(self, model: str) -> Path:

@@ -22,8 +22,9 @@ class UntrackedError(AttributeError):
 def view(study: Params, stage: str, tracked: Sequence[str], **item: str) -> Params:
     """`study` with the sections in `tracked` alone (dotted: "best.models"), and `runtime`.
 
-    `{name}` stands for the item of the stage, `{study.encoder}` for a value of the study itself. Reading anything else
-    raises `UntrackedError`, which names the stage and the section.
+    `{name}` stands for the item of the stage, `{study.encoder}` for a value of the study itself. Of a section that the
+    study leaves out nothing can be tracked: it is None. Reading anything else raises `UntrackedError`, which names the
+    stage and the section.
     """
     keys = [key.format(study=study, **item).split(".") for key in (*tracked, ALWAYS)]
     return cast(Params, _narrowed(study, stage, "", keys))
@@ -31,8 +32,10 @@ def view(study: Params, stage: str, tracked: Sequence[str], **item: str) -> Para
 
 def _narrowed(value: Any, stage: str, place: str, keys: list[list[str]]) -> Any:
     """`value`, which stands at `place` of the study, with what is left of the keys below it."""
-    if [] in keys:
+    if [] in keys or (is_dataclass(value) and all([field.name] in keys for field in fields(value))):
         return value
+    if value is None:
+        return None
     return _Section(value, stage, place, keys) if is_dataclass(value) else _Table(value, stage, place, keys)
 
 

@@ -126,14 +126,11 @@ def encoding_threads(encoder: Encoder) -> Iterator[ThreadPoolExecutor | None]:
         torch.set_num_threads(n)
 
 
-def load(config: EncoderConfig, runtime: RuntimeConfig, size: int) -> Encoder:
-    """The encoder on its device; raises where it takes pictures of another size than the crops have."""
+def load(config: EncoderConfig, runtime: RuntimeConfig) -> Encoder:
+    """The encoder on its device; imported here, since a feature set without pictures needs none of it."""
     from rine.encoder import tower
 
-    loaded = tower.load(config, None, runtime.device, runtime.precision)
-    if loaded.image_size != size:
-        raise ValueError(f"{config.name} takes pictures of {loaded.image_size} pixels a side, crops.size is {size}")
-    return loaded
+    return tower.load(config, None, runtime.device, runtime.precision)
 
 
 def batch_size(runtime: RuntimeConfig, encoder: Encoder) -> int:

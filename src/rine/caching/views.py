@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 
 from rine.features.table import PICTURE
-from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig
-from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
+from rine.params import Params
+from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig
+from rine.pixels.degradations import degrade
+from rine.pixels.perturbations import align, drawn, draws, perturb
 from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
 
 # Raised whenever a view's pixels change, so that no store mixes two kinds
@@ -28,26 +30,16 @@ PIXELS = 1
 class Recipe:
     """Everything that decides which views a feature set has and what is in them."""
 
-    views: str  # the section that decides: augmentation, crops or perturb
-    set: str
+    set: str  # one of FEATURE_SETS
     size: int  # pixels a side
-    seed: int  # of the augmentation
-    augmentation: AugmentationConfig | None = None
+    augmentation: AugmentationConfig
     perturb: PerturbConfig | None = None
     align: AlignConfig | None = None
 
 
-def recipe(item: CacheItem, params: Params) -> Recipe:
-    """The recipe of one feature set of a study."""
-    return Recipe(
-        views=item.views,
-        set=item.set,
-        size=params.crops.size,
-        seed=params.cache.seed,
-        augmentation=params.augmentation if item.views == "augmentation" else None,
-        perturb=params.perturb if item.views == "perturb" else None,
-        align=params.prepare.align,
-    )
+def recipe(feature_set: str, params: Params, size: int) -> Recipe:
+    """The recipe of one feature set of a study, for an encoder of pictures of `size` pixels a side."""
+    return Recipe(feature_set, size, params.augmentation, params.perturb, params.cache.align)
 
 
 def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -58,7 +50,7 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     of the sweeps.
     """
     pictures = pictures.sort_values(list(PICTURE), kind="stable", ignore_index=True)
-    lists = _VIEWS[recipe.views](pictures, recipe)  # for each picture its (family, view) pairs
+    lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
     rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
     pairs = [pair for views in lists for pair in views]
     rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
@@ -70,19 +62,22 @@ Pairs = list[tuple[str, str]]
 
 
 def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    assert recipe.augmentation is not None
     training = [("augment", str(view)) for view in range(recipe.augmentation.views)]
     return [training if split == "train" else [("centre", "centre")] for split in pictures["split"]]
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    views = [("ten", str(crop)) for crop in range(10)] if recipe.set == "synthbuster" else [("centre", "centre")]
-    return [views] * len(pictures)
+    return [[("centre", "centre")]] * len(pictures)
+
+
+def _ten_crops(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
+    return [[("ten", str(crop)) for crop in range(10)]] * len(pictures)
 
 
 def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     config = recipe.perturb
-    assert config is not None
+    if config is None:
+        return [[]] * len(pictures)
     kinds, sweeps = config.kinds, []
     chosen: set[int] = set()
     if config.degrade is not None:
@@ -97,10 +92,24 @@ def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     ]
 
 
-_VIEWS: dict[str, Callable[[pd.DataFrame, Recipe], list[Pairs]]] = {
-    "augmentation": _augmented,
-    "crops": _cropped,
-    "perturb": _perturbed,
+@dataclass(frozen=True)
+class FeatureSet:
+    """A feature set that stages read: a table of the index, and which views each of its pictures has.
+
+    Of those that are not of `every_encoder`, only the tokens of the encoder that the study goes on with are read.
+    """
+
+    pictures: str
+    views: Callable[[pd.DataFrame, Recipe], list[Pairs]]
+    every_encoder: bool = False
+
+
+FEATURE_SETS: dict[str, FeatureSet] = {
+    "train": FeatureSet("train", _augmented, every_encoder=True),
+    "test": FeatureSet("test", _cropped, every_encoder=True),
+    "ldm": FeatureSet("ldm", _augmented),
+    "synthbuster": FeatureSet("synthbuster", _ten_crops),
+    "perturb": FeatureSet("test", _perturbed),
 }
 
 
@@ -113,9 +122,7 @@ def describe(family: str, recipe: Recipe) -> dict[str, Any]:
     about: dict[str, Any] = {"family": family, "size": recipe.size, "pixels": PIXELS}
     about["align"] = None if recipe.align is None else asdict(recipe.align)
     if family == "augment":
-        assert recipe.augmentation is not None
         about |= {key: value for key, value in asdict(recipe.augmentation).items() if key != "views"}
-        about["seed"] = recipe.seed
     if family in {"perturb", "degrade"}:
         assert recipe.perturb is not None
         about["seed"] = recipe.perturb.seed
@@ -137,8 +144,7 @@ def crops(image: np.ndarray, digest: str, views: Sequence[tuple[str, str]], reci
 
 
 def _augment(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
-    assert recipe.augmentation is not None
-    return augment(image, rng_for(recipe.seed, digest, view), recipe.augmentation, recipe.size)
+    return augment(image, rng_for(recipe.augmentation.seed, digest, view), recipe.augmentation, recipe.size)
 
 
 def _centre(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:

@@ -16,7 +16,7 @@ import typer
 from rine.files import write_whole
 from rine.paths import Paths
 
-ITEMS = ("encoder", "setting", "variant", "model", "item")  # arguments that say which item of a stage is run
+ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say which item of a stage is run
 TIMINGS = Paths().timings
 
 
@@ -36,7 +36,8 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
             typer.secho(f"rine {name}: {error}", fg="red", err=True)
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
-        _record("@".join([name, *(str(value) for key, value in kwargs.items() if key in ITEMS)]), seconds)
+        item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
+        _record(f"{name}@{item}" if item else name, seconds)  # as DVC calls it
         typer.echo(f"{name}: {line} ({seconds:.1f} s)")
 
     return run

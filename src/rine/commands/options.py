@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rine import arithmetic
+from rine import arithmetic, extensions
 from rine.arithmetic import Mode
 from rine.paths import Paths
 
@@ -45,6 +45,11 @@ Artifacts = Annotated[Path, typer.Option(help="Where the stages keep their large
 Metrics = Annotated[Path, typer.Option(help="Where the stages write their metrics.")]
 Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
 Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
+FeatureSet = Annotated[str, typer.Argument(help="train, test, ldm, synthbuster or perturb.")]
+StoredModel = Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")]
+Scores = Annotated[
+    Path | None, typer.Option(help="A scores file (docs/scores.md) to take instead of the study, and nothing else.")
+]
 
 # the defaults are the names in dvc.yaml
 PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().metrics
@@ -78,3 +83,4 @@ def prepare_libraries(mode: Mode) -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arithmetic.use(mode)
+    extensions.load()

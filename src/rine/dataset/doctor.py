@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from rine.dataset import duplicates, shortcuts
 from rine.dataset.findings import findings
 from rine.dataset.index import Index
-from rine.params import AlignConfig
+
+if TYPE_CHECKING:
+    from rine.pixels.config import AlignConfig
 
 TRAINING = {"train": "grid", "ldm": "ldm"}  # table -> study
 TESTS = {"test": "grid", "synthbuster": "ldm"}

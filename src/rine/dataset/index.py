@@ -12,22 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
-from rine.dataset.layouts import list_all
+from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
 from rine.device import usable_cores
 from rine.features.table import COLUMNS, PICTURE
-from rine.params import DatasetConfig, PrepareConfig
 from rine.progress import progress
 
-# (study, is it a test picture) -> table
-TABLES = {
-    ("grid", False): "train",
-    ("grid", True): "test",
-    ("ldm", False): "ldm",
-    ("ldm", True): "synthbuster",
-}
 CHUNK = 32  # pictures a worker takes at once
 WORTH_A_POOL = 256  # fewer pictures are read sooner than processes start
 

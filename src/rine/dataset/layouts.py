@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
 from rine.dataset.listing import (
     SUFFIXES,
@@ -20,7 +22,6 @@ from rine.dataset.listing import (
     pictures_in,
     subfolders,
 )
-from rine.params import DatasetConfig
 
 # ForenSynths' test generators whose pictures lie in class folders, and those without
 WITH_CLASSES = ("progan", "cyclegan", "stylegan", "stylegan2")
@@ -35,6 +36,13 @@ DIFFUSION_REALS = {
     "glide_50_27": "laion",
     "glide_100_10": "laion",
     "dalle": "laion",
+}
+# (study, is it a test picture) -> table of the index
+TABLES = {
+    ("grid", False): "train",
+    ("grid", True): "test",
+    ("ldm", False): "ldm",
+    ("ldm", True): "synthbuster",
 }
 PAIRS = "class folders that hold 0_real and 1_fake"
 
@@ -166,18 +174,38 @@ def _wanted(name: str, generators: Iterable[str], only: tuple[str, ...]) -> list
     return [generator for generator in generators if not only or generator in only]
 
 
-LAYOUTS: dict[str, Callable[[Path, str, DatasetConfig], Listing]] = {
-    "forensynths": forensynths,
-    "universal_fake_detect": universal_fake_detect,
-    "dmimagedetection": dmimagedetection,
-    "synthbuster": synthbuster,
-    "globs": globs,
+@dataclass(frozen=True)
+class Layout:
+    """How a data set lies in its folder: `pictures` lists it, given the root, the data set's name and its section.
+
+    `tables` are those of the index that it fills (`TABLES`); empty where split and study of the section say it.
+    """
+
+    name: str
+    pictures: Callable[[Path, str, DatasetConfig], Listing]
+    tables: tuple[str, ...]
+
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout("forensynths", forensynths, ("train", "test")),
+        Layout("universal_fake_detect", universal_fake_detect, ("test",)),
+        Layout("dmimagedetection", dmimagedetection, ("ldm",)),
+        Layout("synthbuster", synthbuster, ("synthbuster",)),
+        Layout("globs", globs, ()),
+    )
 }
+
+
+def tables_of(config: DatasetConfig) -> tuple[str, ...]:
+    """The tables of the index that a data set fills, or would fill; no file is looked at."""
+    return LAYOUTS[config.layout].tables or (TABLES[config.study, config.split == "test"],)
 
 
 def list_all(root: Path, datasets: dict[str, DatasetConfig]) -> dict[str, Listing]:
     """List every data set of a study; a source or a generator that two of them bring is an error."""
-    listings = {name: LAYOUTS[config.layout](root, name, config) for name, config in datasets.items()}
+    listings = {name: LAYOUTS[config.layout].pictures(root, name, config) for name, config in datasets.items()}
     owner: dict[str, str] = {}
     for name, listing in listings.items():
         claims = {picture.source for picture in listing.pictures} | {t.generator for t in listing.test_sets}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from rine.params import AlignConfig
+if TYPE_CHECKING:
+    from rine.pixels.config import AlignConfig
 
 # Words for the facts, as findings use them. Of facts that tell as much, the first is named.
 FACTS = {

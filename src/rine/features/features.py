@@ -46,9 +46,10 @@ class Features:
         folder = Path(folder)
         for name in ("rows.csv", "features.json"):
             if not (folder / name).is_file():
-                item = f"{folder.parent.name}-{folder.name}"
+                encoder, name_of_set = folder.parent.name, folder.name
                 raise FeaturesError(
-                    f"{folder / name} is missing: `dvc repro cache@{item}` (or `rine cache {item}`) makes it"
+                    f"{folder / name} is missing: `dvc repro cache@{encoder}-{name_of_set}` "
+                    f"(or `rine cache {encoder} {name_of_set}`) makes it"
                 )
         about = json.loads((folder / "features.json").read_text(encoding="utf-8"))
         rows = read_rows(folder / "rows.csv")

@@ -1,5 +1,5 @@
 """RINE's trainable part, and what is scored with it; how it is trained is `rine.training`."""
 
-from rine.heads.head import Head, HeadConfig, Pool, seeded_head
+from rine.heads.head import HEADS, Head, HeadConfig, make_head, seeded_head
 
-__all__ = ["Head", "HeadConfig", "Pool", "seeded_head"]
+__all__ = ["HEADS", "Head", "HeadConfig", "make_head", "seeded_head"]

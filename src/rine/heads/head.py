@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-Pool = Literal["importance", "mean", "last"]
 
 
 @dataclass(frozen=True)
@@ -16,15 +14,14 @@ class HeadConfig:
     """Shape of a head.
 
     `q` linear layers in each of the two projections, projected width `proj_dim`; tokens of `n_blocks` blocks,
-    each of `width`. `pool` says how blocks are joined: by the Trainable Importance Estimator, by their plain
-    mean (ablation "without importance") or by the last block alone (ablation "without intermediate").
+    each of `width`. `pool` names the head in `HEADS`: those of the paper differ in how they join blocks.
     """
 
     q: int
     proj_dim: int
     n_blocks: int
     width: int
-    pool: Pool = "importance"
+    pool: str = "importance"
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
@@ -32,8 +29,8 @@ class HeadConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} = {value!r}; allowed: a whole number from 1")
-        if self.pool not in get_args(Pool):
-            raise ValueError(f"pool = {self.pool!r}; choose from {sorted(get_args(Pool))}")
+        if self.pool not in HEADS:
+            raise ValueError(f"pool = {self.pool!r}; choose from {sorted(HEADS)}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout = {self.dropout!r}; allowed: 0 <= dropout < 1")
 
@@ -62,32 +59,68 @@ class Head(nn.Module):
         return self.head(z).squeeze(-1), z
 
     def blocks(self, tokens: Tensor) -> Tensor:
-        """The blocks of tokens (B, L, D) that the head looks at: all, or (B, 1, D) of the last."""
-        return tokens[:, -1:] if self.config.pool == "last" else tokens
+        """The blocks of tokens (B, L, D) that the head looks at: all of them."""
+        return tokens
+
+    @staticmethod
+    def n_joined(config: HeadConfig) -> int:
+        """How many blocks `blocks` leaves."""
+        return config.n_blocks
 
     def importance(self) -> Tensor:
         """Weight of each block for each dimension of the embedding (L, P); every column sums to one."""
-        if self.config.pool == "importance":
-            return torch.softmax(self.alpha.detach()[0], dim=0)
+        return torch.softmax(self.alpha.detach()[0], dim=0)
+
+    def joined(self, g: Tensor) -> Tensor:
+        """Join the blocks of g (B, L, P) to (B, P), by their importance."""
+        return (torch.softmax(self.alpha, dim=1) * g).sum(1)
+
+
+class MeanHead(Head):
+    """The ablation "without importance": the plain mean over blocks."""
+
+    def importance(self) -> Tensor:
+        return torch.zeros_like(self.alpha[0]) + 1 / self.config.n_blocks
+
+    def joined(self, g: Tensor) -> Tensor:
+        return g.mean(1)
+
+
+class LastHead(Head):
+    """The ablation "without intermediate": the last block alone."""
+
+    def blocks(self, tokens: Tensor) -> Tensor:
+        return tokens[:, -1:]
+
+    @staticmethod
+    def n_joined(config: HeadConfig) -> int:
+        return 1
+
+    def importance(self) -> Tensor:
         weights = torch.zeros_like(self.alpha[0])
-        if self.config.pool == "mean":
-            return weights + 1 / self.config.n_blocks
         weights[-1] = 1
         return weights
 
     def joined(self, g: Tensor) -> Tensor:
-        """Join the blocks of g (B, L, P) to (B, P): by their importance, or by their mean."""
-        if self.config.pool == "importance":
-            return (torch.softmax(self.alpha, dim=1) * g).sum(1)
-        # of the last block alone the reference sums softmax(alpha) * g over L: that is g, weights sum to one
+        # the reference sums softmax(alpha) * g over L, of one block: that is g, weights sum to one
         return g.mean(1)
 
 
-def seeded_head(config: HeadConfig, seed: int) -> Head:
+# Any module that is made of a `HeadConfig`, keeps it as `config`, and maps tokens (B, L, D) to logits (B,) and
+# embeddings (B, P) may stand here; one that is no `Head` trains with the dropout layers that it has.
+HEADS: dict[str, type[nn.Module]] = {"importance": Head, "mean": MeanHead, "last": LastHead}
+
+
+def make_head(config: HeadConfig) -> Any:
+    """The head that `config.pool` names, initialised as PyTorch does."""
+    return HEADS[config.pool](config)
+
+
+def seeded_head(config: HeadConfig, seed: int) -> Any:
     """A head with PyTorch's own initialisation from `seed`, whatever was drawn before; drawn on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Head(config)
+        return make_head(config)
 
 
 def _projection(width: int, config: HeadConfig) -> nn.Sequential:

@@ -26,7 +26,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from rine.files import write_whole
-from rine.heads import Head, HeadConfig
+from rine.heads import Head, HeadConfig, make_head
 from rine.models.card import model_card
 from rine.params import EncoderConfig
 from rine.scores.calibration import Calibration
@@ -122,7 +122,7 @@ def load(path: Path | str) -> Stored:
 def fill(config: HeadConfig, tensors: Mapping[str, Tensor], origin: str) -> Head:
     """A head of that shape with these weights; raises `CheckpointError` that lists all that does not fit."""
     with torch.device("meta"):  # shapes alone: a file that names a huge one takes no memory
-        head = Head(config)
+        head = make_head(config)
     expected = {name: tuple(value.shape) for name, value in head.state_dict().items()}
     wrong = [f"lacks {name} {shape}" for name, shape in expected.items() if name not in tensors]
     wrong += [f"has {name}, which is unknown" for name in tensors if name not in expected]

@@ -1,4 +1,4 @@
-"""What happens to pictures on the way: the paper's five perturbations, degradation sweeps, alignment.
+"""The paper's five perturbations, in two modes, and the alignment of both classes.
 
 Pictures are uint8 RGB (H, W, 3). Every perturbation has two modes. `paper` does what section 4 of the paper
 says; `reference` does what the published code (src/perturbation.py there) did:
@@ -20,30 +20,28 @@ blur differ by one grey level, in less than one value in a thousand and in up to
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import correlate1d, gaussian_filter
+from scipy.ndimage import correlate1d
 
-from rine.pixels.transforms import jpeg, recoded, rng_for
+from rine.pixels.transforms import jpeg, rng_for
 
 if TYPE_CHECKING:
-    from rine.params import Mode
+    from rine.values import Mode
 
 KERNELS = (3, 5, 7, 9)  # pixels
 CROPPED = (0.05, 0.20)  # of each side
 QUALITY = (10, 75)  # of JPEG, inclusive
 NOISE = (5.0, 20.0)  # variance in squared grey levels; the reference's standard deviation
 SQUASHED = 256  # pixels a side of the reference's perturbed pictures
-UPLOAD_SCALE = 0.75  # by which a social network makes a picture smaller, in the chains
-
-Perturbation = Callable[[np.ndarray, "Mode", np.random.Generator], np.ndarray]
 
 
 def drawn(kind: str, seed: int, digest: str) -> bool:
     """Whether a picture is among the half that is perturbed; seed, kind and the picture's digest decide."""
-    return bool(rng_for(seed, "drawn", known(kind), digest).random() < 0.5)
+    return bool(rng_for(seed, "drawn", check_kind(kind), digest).random() < 0.5)
 
 
 def perturb(image: np.ndarray, kind: str, mode: Mode, rng: np.random.Generator) -> np.ndarray:
@@ -52,7 +50,7 @@ def perturb(image: np.ndarray, kind: str, mode: Mode, rng: np.random.Generator) 
     In `paper` mode the result has the picture's size. In `reference` mode it is 256 x 256. Crop it to the
     centre as the untouched pictures.
     """
-    result = PERTURBATIONS[known(kind)](image, mode, rng)
+    result = PERTURBATIONS[check_kind(kind)].apply(image, mode, rng)
     if mode == "reference":
         result = resized(result, (SQUASHED, SQUASHED), Image.Resampling.BILINEAR)
     return result
@@ -60,10 +58,10 @@ def perturb(image: np.ndarray, kind: str, mode: Mode, rng: np.random.Generator) 
 
 def draws(kind: str, seed: int, digest: str) -> np.random.Generator:
     """The generator of a picture's perturbation strengths."""
-    return rng_for(seed, "perturb", known(kind), digest)
+    return rng_for(seed, "perturb", check_kind(kind), digest)
 
 
-def known(kind: str) -> str:
+def check_kind(kind: str) -> str:
     """The kind itself; raises where there is no such perturbation."""
     if kind not in PERTURBATIONS:
         raise ValueError(f"unknown perturbation {kind!r}; choose from {sorted(PERTURBATIONS)}")
@@ -118,90 +116,24 @@ def combined(image: np.ndarray, mode: Mode, rng: np.random.Generator) -> np.ndar
     return image
 
 
+@dataclass(frozen=True)
+class Perturbation:
+    """One of the paper's perturbations: what it does to a picture, and what tables call it."""
+
+    name: str
+    apply: Callable[[np.ndarray, Mode, np.random.Generator], np.ndarray]
+    title: str
+
+
 PERTURBATIONS: dict[str, Perturbation] = {
-    "blur": blur,
-    "crop": crop,
-    "compress": compress,
-    "noise": noise,
-    "combined": combined,
-}
-
-
-Degradation = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
-
-
-def degrade(image: np.ndarray, name: str, strength: float, seed: int, digest: str) -> np.ndarray:
-    """Degrade a picture by one of `DEGRADATIONS`; `STRENGTHS` says what its strength means.
-
-    Any draw depends on the seed, the name and the picture's digest, not on the strength, the class or a
-    model: along a sweep a picture meets the same noise, only stronger. Raises for an unknown name or an
-    impossible strength.
-    """
-    if name not in DEGRADATIONS:
-        raise ValueError(f"unknown degradation {name!r}; choose from {sorted(DEGRADATIONS)}")
-    label, lowest, highest = STRENGTHS[name]
-    if not lowest <= strength <= highest:
-        raise ValueError(f"degradation {name!r}: {label} = {strength}; allowed: {lowest} to {highest}")
-    return DEGRADATIONS[name](image, strength, rng_for(seed, "degrade", name, digest))
-
-
-def _shrink(image: np.ndarray, factor: float) -> np.ndarray:
-    size = tuple(max(1, round(side * factor)) for side in (image.shape[1], image.shape[0]))
-    return resized(image, size, Image.Resampling.LANCZOS)
-
-
-def _rescale(image: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
-    height, width = image.shape[:2]
-    return resized(_shrink(image, factor), (width, height), Image.Resampling.BICUBIC)
-
-
-def _blur(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    return eight_bits(gaussian_filter(image.astype(np.float32), (sigma, sigma, 0)))
-
-
-def _crop(image: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    height, width = image.shape[:2]
-    return resized(inner(image, fraction), (width, height), Image.Resampling.BICUBIC)
-
-
-def _uploaded(image: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
-    return jpeg(_shrink(image, UPLOAD_SCALE), round(quality))
-
-
-def _shared(image: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
-    # The second site cuts an edge off, so that its blocks do not fall on those of the first
-    top, left = rng.integers(1, 8, size=2)
-    return jpeg(_uploaded(image, quality, rng)[top:, left:], round(quality))
-
-
-DEGRADATIONS: dict[str, Degradation] = {
-    "jpeg": lambda image, quality, rng: jpeg(image, round(quality)),
-    "webp": lambda image, quality, rng: recoded(image, "WEBP", round(quality)),
-    # Down only, as a site that limits sizes does: the encoder's crop then shows more of the picture, coarser
-    "downscale": lambda image, factor, rng: _shrink(image, factor),
-    # Down and up again: what is lost is detail alone, the crop shows the same part
-    "rescale": _rescale,
-    "blur": _blur,
-    "noise": lambda image, sigma, rng: eight_bits(image + sigma * rng.standard_normal(image.shape)),
-    # and enlarged to the size before: the encoder's centre crop would not notice a mere cut
-    "crop": _crop,
-    "upload": _uploaded,
-    "share": _shared,
-    "webp_jpeg": lambda image, quality, rng: jpeg(recoded(image, "WEBP", round(quality)), round(quality)),
-}
-
-# What the strength of each is called, and its lowest and highest value
-STRENGTHS: dict[str, tuple[str, float, float]] = {
-    "jpeg": ("JPEG quality", 1, 100),
-    "webp": ("WebP quality", 1, 100),
-    "downscale": ("scale (down)", 0.01, 1),
-    "rescale": ("scale (down and up)", 0.01, 1),
-    "blur": ("blur, sigma in pixels", 0, 100),
-    "noise": ("noise, sigma in grey levels", 0, 255),
-    "crop": ("fraction of each side cut off", 0, 0.9),
-    "upload": (f"scale {UPLOAD_SCALE}, JPEG quality", 1, 100),
-    "share": (f"scale {UPLOAD_SCALE}, JPEG quality twice", 1, 100),
-    "webp_jpeg": ("WebP and JPEG quality", 1, 100),
+    perturbation.name: perturbation
+    for perturbation in (
+        Perturbation("blur", blur, "Blur"),
+        Perturbation("crop", crop, "Crop"),
+        Perturbation("compress", compress, "JPEG compression"),
+        Perturbation("noise", noise, "Noise"),
+        Perturbation("combined", combined, "Combined"),
+    )
 }
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 if TYPE_CHECKING:
-    from rine.params import AugmentationConfig
+    from rine.pixels.config import AugmentationConfig
 
 _TRUNCATE = 4.0  # standard deviations at which SciPy cuts a Gaussian off, unless told otherwise
 _MCU = 16  # pixels a side of the block that JPEG with halved chroma codes as one

@@ -24,7 +24,7 @@ def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
 def study_scores(params: Params, artifacts: Path) -> pd.DataFrame:
     """Every scores table of the study in force, by name: what an earlier study left behind is not picked up."""
     folders = [f"grid/{encoder}-{setting}" for encoder in params.encoders for setting in params.settings]
-    folders += [f"ablate/{variant}" for variant in params.ablate.variants]
+    folders += [f"ablate/{variant}" for variant in (params.ablate.variants if params.ablate else ())]
     folders += [study for study in STUDIES if study not in {"grid", "ablate"}]
     paths = [artifacts / folder / "scores.csv" for folder in [*folders, "validate/baselines"]]
     return together(path for path in paths if path.is_file())

@@ -85,7 +85,8 @@ class Study:
         if stage == "grid":
             return [f"grid/{self.params.encoder}-{setting}" for setting in settings]
         if stage == "ablate":
-            return [f"ablate/{variant}/{setting}" for setting in settings for variant in self.params.ablate.variants]
+            variants = self.params.ablate.variants if self.params.ablate else ()
+            return [f"ablate/{variant}/{setting}" for setting in settings for variant in variants]
         if stage in ("epochs", "dataset_size"):
             return [f"{stage}/{setting}" for setting in settings]
         return [stage]

@@ -42,6 +42,14 @@ def publish_settings(
     return table
 
 
+def publish_nothing(out: Path, metrics: Path, reason: str) -> str:
+    """Leave what a stage leaves that has nothing to do in a study; returns the reason."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "none.txt").write_text(f"{reason}\n")
+    write_metrics(headline(pd.DataFrame()), metrics)
+    return f"{reason}: nothing to do"
+
+
 def headline(table: pd.DataFrame) -> dict[str, Any]:
     """Means over generators: of all runs, and of the best run (highest accuracy + AP, the paper's rule)."""
     if table.empty:

@@ -28,7 +28,6 @@ TRACKED = (
     "encoder",
     "encoders.{study.encoder}",
     "settings",
-    "crops",
     "training",
     "best.models.{model}",
 )
@@ -40,21 +39,21 @@ def run(study: Params, paths: Paths, model: str) -> str:
     sets = open_sets(paths.features(study.encoder), study.best.models[model], test=False)
     sets = sets.of_classes(study.settings.get(model, ()))
     chosen = read_choice(paths.choice(model))
-    runs = runs_of([chosen], study.seeds)
+    runs = runs_of([chosen], study)
     [(epochs, heads)] = fit(sets, runs, study, [chosen["epochs"]], device)
 
     table = run_table("best", sets, runs, study, epochs)
     scores = score(heads, table, sets.scored, device)
     labels = scores.images["label"].to_numpy()
     mean = mean_tokens(sets.train)
+    encoder = sets.train.about["encoder"]
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
-        made_by = {key: sets.train.about["encoder"][key] for key in ("weights", "arithmetic")}
         meta: dict[str, Any] = {
             "name": model,
-            "encoder": asdict(study.encoders[study.encoder]) | made_by,
-            "transform": {"crop": study.crops.size},
+            "encoder": asdict(study.encoders[study.encoder]) | {key: encoder[key] for key in ("weights", "arithmetic")},
+            "transform": {"crop": encoder["image_size"]},
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
             "classes": list(sets.classes),
             "pictures": int(sets.train.rows["digest"].nunique()),

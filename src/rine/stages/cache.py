@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from rine.caching import views
 from rine.caching.assemble import assemble
 from rine.caching.decode import Source, workers
@@ -14,36 +16,58 @@ from rine.caching.run import fill
 from rine.caching.store import Store, root
 from rine.features import table
 from rine.params import Params
+from rine.paths import Paths
+
+TRACKED = (
+    "encoder",
+    "encoders.{encoder}",
+    "prepare.root",
+    "prepare.max_pixels",
+    "augmentation",
+    "perturb",
+    "cache",
+    "runtime.arithmetic",
+)
 
 
-def cache(item: str, params: Params, artifacts: Path) -> str:
-    """Write artifacts/features/<encoder>/<set>/; returns one line on how much was encoded and how much was there."""
-    what = params.cache.items[item]
-    config = params.encoders[what.encoder]
-    index = artifacts / "index" / f"{what.pictures}.csv"
-    if not index.is_file():
-        raise FileNotFoundError(f"{index} is missing: `dvc repro prepare` (or `rine prepare`) makes it")
-    recipe = views.recipe(what, params)
-    pictures = table.read(index)
-    planned = plan(views.expand(pictures, recipe), params.cache.shard_rows)
+def run(study: Params, paths: Paths, encoder: str, feature_set: str) -> str:
+    """Write artifacts/features/<encoder>/<set>/; a set that the study does not read with this encoder is left empty."""
+    config, pictures = study.encoders[encoder], _pictures(study, paths, encoder, feature_set)
+    loaded = None if pictures.empty else load(config, study.runtime)
+    recipe = views.recipe(feature_set, study, loaded.image_size if loaded else 0)
+    planned = plan(views.expand(pictures, recipe), study.cache.shard_rows)
     transforms = {family: views.describe(family, recipe) for family in sorted(planned.rows["family"].unique())}
-    about: dict[str, Any] = {"set": what.set, "transforms": transforms, "encoder": {"name": config.name}}
-    out = artifacts / "features" / what.encoder / what.set
-    if planned.rows.empty:
-        # nothing to encode: torch and open_clip are not even imported
+    about: dict[str, Any] = {"set": feature_set, "transforms": transforms, "encoder": {"name": config.name}}
+    out, name = paths.features(encoder, feature_set), f"{encoder}-{feature_set}"
+    if loaded is None or planned.rows.empty:
         n_blocks, width = token_shape(config)
         assemble(planned, {}, about | {"n_blocks": n_blocks, "width": width}, out)
-        return f"{item} has no pictures"
+        return f"{name}: {_unread(study, encoder, feature_set) or 'there are no pictures'}; nothing to encode"
 
-    encoder = load(config, params.runtime, recipe.size)
-    described, shape = encoder.describe(), (encoder.n_blocks, encoder.width)
+    described, shape = loaded.describe(), (loaded.n_blocks, loaded.width)
     stores = {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
-    source = Source(Path(params.prepare.root), recipe, params.prepare.max_pixels)
-    how = workers(params.runtime.workers, encoder.device)
-    batch = batch_size(params.runtime, encoder)
-    n_encoded = fill(list(planned.units.values()), stores, encoder, batch, source, how, item)
+    source = Source(Path(study.prepare.root), recipe, study.prepare.max_pixels)
+    how = workers(study.runtime.workers, loaded.device)
+    batch = batch_size(study.runtime, loaded)
+    n_encoded = fill(list(planned.units.values()), stores, loaded, batch, source, how, name)
     about["encoder"] |= described
-    assemble(planned, stores, about | {"n_blocks": encoder.n_blocks, "width": encoder.width}, out)
+    assemble(planned, stores, about | {"n_blocks": loaded.n_blocks, "width": loaded.width}, out)
     n_views = len(planned.rows)
     n_pictures = len(planned.rows.drop_duplicates(list(table.PICTURE)))
-    return f"{item}: {n_pictures} pictures, {n_views} views: encoded {n_encoded}, reused {n_views - n_encoded}"
+    return f"{name}: {n_pictures} pictures, {n_views} views: encoded {n_encoded}, reused {n_views - n_encoded}"
+
+
+def _pictures(study: Params, paths: Paths, encoder: str, feature_set: str) -> pd.DataFrame:
+    """The pictures of a feature set: a table of `prepare`, or no row of it where no stage would read their tokens."""
+    index = paths.index(views.FEATURE_SETS[feature_set].pictures)
+    if not index.is_file():
+        raise FileNotFoundError(f"{index} is missing: `dvc repro prepare` (or `rine prepare`) makes it")
+    pictures = table.read(index)
+    return pictures.head(0) if _unread(study, encoder, feature_set) else pictures
+
+
+def _unread(study: Params, encoder: str, feature_set: str) -> str:
+    """Why no stage reads a feature set's tokens; empty where one does."""
+    if encoder != study.encoder and not views.FEATURE_SETS[feature_set].every_encoder:
+        return f"the study reads this set of {study.encoder} alone"
+    return "perturb is null" if feature_set == "perturb" and study.perturb is None else ""

@@ -6,7 +6,7 @@ from rine.device import choose
 from rine.features.sets import open_sets
 from rine.params import Params
 from rine.paths import Paths
-from rine.scores.publish import publish_settings
+from rine.scores.publish import publish_nothing, publish_settings
 from rine.scores.test_sets import read_test_sets
 from rine.training.choices import read_choice, runs_of
 from rine.training.experiment import experiment
@@ -16,11 +16,13 @@ TRACKED = ("lr", "seeds", "encoder", "settings", "training", "dataset_size")
 
 def run(study: Params, paths: Paths) -> str:
     """Write artifacts/dataset_size/<setting>/ and artifacts/dataset_size/scores.csv."""
+    if study.dataset_size is None:
+        return publish_nothing(paths.dataset_size(), paths.metric("dataset_size"), "dataset_size is null")
     choices = {setting: read_choice(paths.choice(setting)) for setting in study.settings}
     sets, device, scores = open_sets(paths.features(study.encoder)), choose(study.runtime.device), {}
     for setting, classes in study.settings.items():
         chosen = choices[setting]
-        runs, part = runs_of([chosen], study.seeds), sets.of_classes(classes)
+        runs, part = runs_of([chosen], study), sets.of_classes(classes)
         scores[setting] = [
             scored
             for fraction in study.dataset_size.fractions

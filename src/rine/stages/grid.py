@@ -10,7 +10,7 @@ from rine.params import Params
 from rine.paths import Paths
 from rine.scores.publish import headline, publish, write_metrics
 from rine.scores.test_sets import read_test_sets
-from rine.training import Run
+from rine.training.choices import runs_of
 from rine.training.experiment import experiment
 
 TRACKED = ("lr", "seeds", "settings.{setting}", "training", "grid")
@@ -19,8 +19,8 @@ TRACKED = ("lr", "seeds", "settings.{setting}", "training", "grid")
 def run(study: Params, paths: Paths, encoder: str, setting: str) -> str:
     """Write artifacts/grid/<encoder>-<setting>/ (scores of every run and picture) and its metrics."""
     sets = open_sets(paths.features(encoder)).of_classes(study.settings[setting])
-    axes = product(study.grid.q, study.grid.proj_dim, study.grid.xi, study.seeds)
-    runs = [Run(q=q, proj_dim=proj_dim, xi=xi, seed=seed) for q, proj_dim, xi, seed in axes]
+    axes = product(study.grid.q, study.grid.proj_dim, study.grid.xi)
+    runs = runs_of([{"q": q, "proj_dim": proj_dim, "xi": xi} for q, proj_dim, xi in axes], study)
     scores = list(experiment("grid", sets, runs, study, [study.grid.epochs], choose(study.runtime.device)))
     table = publish(scores, paths.grid(encoder, setting), read_test_sets(paths.index("test_sets")))
     write_metrics(headline(table), paths.metric("grid", encoder, setting))

@@ -13,7 +13,7 @@ from rine.models.loaded import stored
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores import IMAGE_COLUMNS, ImageScores
-from rine.scores.publish import headline, publish, write_metrics
+from rine.scores.publish import headline, publish, publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
 
 TRACKED = ("encoder", "best.models", "perturb")
@@ -21,6 +21,8 @@ TRACKED = ("encoder", "best.models", "perturb")
 
 def run(study: Params, paths: Paths) -> str:
     """Write artifacts/perturb/ (each kind on all test pictures, half of them touched) and its degrade/."""
+    if study.perturb is None:
+        return publish_nothing(paths.perturb(), paths.metric("perturb"), "perturb is null")
     device = choose(study.runtime.device)
     on_train = [model for model, training_set in study.best.models.items() if training_set == "train"]
     heads, runs = stored([paths.best(model) for model in on_train])

@@ -7,31 +7,36 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rine.dataset import index
+from rine.dataset.config import PrepareConfig
 from rine.dataset.doctor import Diagnosis, examine
-from rine.params import Params, PrepareConfig
+from rine.params import Params
 from rine.paths import Paths
+
+if TYPE_CHECKING:
+    from rine.pixels.config import AlignConfig
 
 FEWEST = 10  # validation pictures of a class, below which thresholds mean little
 LISTED = 100  # files left out that the metrics name; skipped.csv names all
 
 
-TRACKED = ("prepare", "settings")
+TRACKED = ("prepare", "settings", "cache.align")
 
 
 def run(study: Params, paths: Paths) -> str:
     """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json."""
-    return prepare(study.prepare, paths, study.settings)
+    return prepare(study.prepare, paths, study.settings, study.cache.align)
 
 
 def prepare(
     config: PrepareConfig,
     paths: Paths,
     settings: Mapping[str, Sequence[str]] | None = None,
+    align: AlignConfig | None = None,
     workers: int | None = None,
 ) -> str:
     """As `run`. Warnings of the doctor go to standard error; `workers`: processes that decode, by default one a core.
@@ -41,7 +46,7 @@ def prepare(
     """
     made = index.build(config, index.store_folder(), workers)
     _check_classes(settings or {}, made.tables["train"])
-    diagnosis = examine(made, config.align)
+    diagnosis = examine(made, align)
     index.write(made, paths.index())
     tables = {
         "doctor": diagnosis.files,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from rine.params import Params
-from rine.report.offline import PLACE, write_template
+from rine.paths import Paths
+from rine.report.offline import write_template
 from rine.report.section import Report
 from rine.report.study import Study, from_scores, gather
 from rine.report.write import (
@@ -19,46 +19,57 @@ from rine.report.write import (
     write_plots,
 )
 
+# all but `runtime`: the page shows them
+TRACKED = (
+    "profile",
+    "about",
+    "lr",
+    "seeds",
+    "encoder",
+    "encoders",
+    "settings",
+    "prepare",
+    "augmentation",
+    "cache",
+    "training",
+    "grid",
+    "select",
+    "epochs",
+    "dataset_size",
+    "ablate",
+    "best",
+    "ldm",
+    "perturb",
+    "validate",
+    "report",
+)
 PUBLISHED = "Published: what the authors of RINE published with their code."
 SAMPLE = "sample"  # the profile whose figures say nothing about the method
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the report reads and writes."""
-
-    artifacts: Path = Path("artifacts")
-    metrics: Path = Path("metrics")
-    plots: Path = Path("plots")
-    page: Path = Path("report")
-    published: Path = Path("pipeline/published")
-    timings: Path = Path(".rine/timings.json")
-    dvc_page: Path = PLACE
-
-
-def report(params: Params, places: Places, latex: bool = False, page_only: bool = False) -> str:
+def run(study: Params, paths: Paths, latex: bool = False, page_only: bool = False) -> str:
     """Write plots/, the metrics report.json and generators.json, and the page; parts that are missing are named in it.
 
     With `page_only` nothing that DVC tracks is written: the page alone, with the times of all stages.
     """
-    study = gather(params, places.artifacts, places.published, places.timings)
-    sample = params.profile == SAMPLE
-    notice, stamp = _caution(params)
+    results = gather(study, paths.artifacts, paths.published, paths.timings)
+    sample = study.profile == SAMPLE
+    notice, stamp = _caution(study)
     lead = [
-        *([] if sample else [params.about.strip()]),
-        f"Encoder: {study.encoder}. {_interval_note(params)} {PUBLISHED}",
+        *([] if sample else [study.about.strip()]),
+        f"Encoder: {results.encoder}. {_interval_note(study)} {PUBLISHED}",
     ]
-    contents = compile_report(study)
-    images = _drawn(contents, places.plots) if page_only else {}
+    contents = compile_report(results)
+    images = _drawn(contents, paths.plots) if page_only else {}
     images = images or render(contents, stamp)
     if not page_only:
-        write_plots(contents, images, places.plots)
-        write_metrics(study, places.metrics)
-        write_template(places.dvc_page, notice)
-    write_page(f"RINE: {params.profile} study", notice, lead, contents, images, places.page)
+        write_plots(contents, images, paths.plots)
+        write_metrics(results, paths.metrics)
+        write_template(paths.plots_page, notice)
+    write_page(f"RINE: {study.profile} study", notice, lead, contents, images, paths.page)
     if latex:
-        write_latex(contents, places.page)
-    return _line(study, contents, images, places.page)
+        write_latex(contents, paths.page)
+    return _line(results, contents, images, paths.page)
 
 
 def _caution(params: Params) -> tuple[str, str]:
@@ -72,16 +83,16 @@ def _caution(params: Params) -> tuple[str, str]:
     return "", ""
 
 
-def report_scores(scores: Path, places: Places, latex: bool = False) -> str:
+def report_scores(scores: Path, paths: Paths, latex: bool = False) -> str:
     """Draw every table and figure that a scores file allows: of another method, say, or the published scores."""
-    study = from_scores(scores, places.published)
+    study = from_scores(scores, paths.published)
     contents = compile_report(study)
     images = render(contents)
     lead = [f"Ours: {scores.name}. {PUBLISHED}"]
-    write_page(f"RINE: {scores.name}", "", lead, contents, images, places.page)
+    write_page(f"RINE: {scores.name}", "", lead, contents, images, paths.page)
     if latex:
-        write_latex(contents, places.page)
-    return _line(study, contents, images, places.page)
+        write_latex(contents, paths.page)
+    return _line(study, contents, images, paths.page)
 
 
 def _interval_note(params: Params) -> str:

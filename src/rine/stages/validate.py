@@ -70,14 +70,14 @@ def embedded(
     family = test_sets.set_index("fake")["family"] if len(test_sets) else pd.Series(dtype=object)
     rows = test.rows
     group = np.where(rows["label"] == 0, "real", rows["source"].map(family).fillna("own"))
-    rng = np.random.default_rng(study.validate.seed)
+    rng = np.random.default_rng(study.validate.tsne_seed)
     few = study.validate.tsne_pictures
     drawn = np.sort(np.concatenate([rng.permutation(np.flatnonzero(group == name))[:few] for name in GROUPS]))
     if len(drawn) < 3:
         return pd.DataFrame(columns=["x", "y", "group", "generator"])
     z = embeddings(head, test.select(np.isin(np.arange(len(rows)), drawn)), device)
     perplexity = min(study.validate.tsne_perplexity, (len(drawn) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", random_state=study.validate.seed)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=study.validate.tsne_seed)
     xy = tsne.fit_transform(z.astype(np.float64)).round(4)
     sources = rows["source"].to_numpy()[drawn]
     return pd.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "group": group[drawn], "generator": sources})

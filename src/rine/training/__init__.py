@@ -1,6 +1,6 @@
 """Train heads on cached tokens: many in one pass, and the experiments of the study."""
 
 from rine.training.members import Run
-from rine.training.train import learning_rate, train
+from rine.training.together import learning_rate, train
 
 __all__ = ["Run", "learning_rate", "train"]

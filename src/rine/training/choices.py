@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rine.params import Params
 from rine.training.members import Run
 
 
@@ -20,10 +21,10 @@ def read_choice(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def runs_of(configurations: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[Run]:
-    """Each configuration once for each seed."""
+def runs_of(configurations: Sequence[Mapping[str, Any]], study: Params) -> list[Run]:
+    """Each configuration once for each seed of the study."""
     return [
-        Run(q=chosen["q"], proj_dim=chosen["proj_dim"], xi=chosen["xi"], seed=seed)
+        Run(q=chosen["q"], proj_dim=chosen["proj_dim"], xi=chosen["xi"], pool=study.training.pool, seed=seed)
         for chosen in configurations
-        for seed in seeds
+        for seed in study.seeds
     ]

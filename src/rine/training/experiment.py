@@ -12,7 +12,7 @@ from rine.heads.scoring import score
 from rine.params import Params
 from rine.scores import ImageScores
 from rine.training.members import Run
-from rine.training.train import train
+from rine.training.together import train
 
 TRAINING_SET = {"train": "progan", "ldm": "ldm"}  # as the published scores name them
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from rine.heads import Head, HeadConfig
+from rine.heads import HEADS, Head, HeadConfig
 
 
 def dropout_masks(
@@ -52,7 +52,7 @@ def mask_shapes(config: HeadConfig, batch: int) -> list[tuple[int, ...]]:
 
     The first is the input's, (B, L, D), which does not depend on q and P.
     """
-    blocks = 1 if config.pool == "last" else config.n_blocks
+    blocks = cast("type[Head]", HEADS[config.pool]).n_joined(config)
     projected = [(batch, blocks, config.proj_dim)] * config.q
     return [(batch, blocks, config.width), *projected, *[(batch, config.proj_dim)] * (config.q + 3)]
 
@@ -67,6 +67,17 @@ def masked_forward(head: Head, tokens: Tensor, masks: Sequence[Tensor | None]) -
     g = _through(head.proj1, head.blocks(tokens), left)  # (B, L, P)
     z = _through(head.proj2, head.joined(g), left)  # (B, P)
     return _through(head.head, z, left).squeeze(-1), z
+
+
+def seeded_forward(head: nn.Module, tokens: Tensor, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """The forward pass in training of a head with dropout layers of its own, whose draws `key` decides."""
+    head.train()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            return head(tokens)
+    finally:
+        head.eval()
 
 
 def _through(layers: nn.Sequential, x: Tensor, masks: Iterator[Tensor | None]) -> Tensor:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rine.heads import Head, HeadConfig, Pool, seeded_head
+from rine.heads import Head, HeadConfig, seeded_head
 from rine.heads.tokens import TokenSet, ahead
 from rine.params import TrainingConfig
 from rine.progress import Bar
 from rine.training.batches import Read, shuffled
 from rine.training.losses import total
-from rine.training.masks import dropout_masks, mask_shapes, masked_forward
+from rine.training.masks import dropout_masks, mask_shapes, masked_forward, seeded_forward
 
 # what a draw is for: the first word of its key, so that no two draws share a key
 _ORDER, _INPUT, _HIDDEN = range(3)
@@ -29,7 +29,7 @@ class Run:
     q: int
     proj_dim: int
     xi: float
-    pool: Pool = "importance"
+    pool: str = "importance"
     seed: int = 0
 
 
@@ -105,14 +105,18 @@ def step(members: Sequence[Member], batch: Batch, rate: float, config: TrainingC
     """
     for (q, proj_dim, _), group in grouped(members, "q", "proj_dim", "pool").items():
         masks: list[Tensor | None] = []
-        if config.dropout:
+        key = (_HIDDEN, *batch.step, q, proj_dim)
+        ours = isinstance(group[0].head, Head)
+        if config.dropout and ours:
             shapes = mask_shapes(group[0].head.config, len(batch.labels))[1:]
-            key = (_HIDDEN, *batch.step, q, proj_dim)
             device, dtype = batch.tokens.device, batch.tokens.dtype
             masks = [None, *dropout_masks(shapes, config.dropout, key, device, dtype)]
         for member in group:
             head = member.head
-            logit, z = masked_forward(head, batch.tokens, masks) if config.dropout else head(batch.tokens)
+            if config.dropout and ours:
+                logit, z = masked_forward(head, batch.tokens, masks)
+            else:
+                logit, z = head(batch.tokens) if ours else seeded_forward(head, batch.tokens, key)
             member.adam.zero_grad()
             total(logit, z, batch.labels, member.run.xi, config.temperature).backward()
             member.adam.param_groups[0]["lr"] = rate

@@ -6,7 +6,7 @@ from rine.report.compared import compared_figure, compared_table
 from rine.report.section import Content, Section
 from rine.report.study import REPORTED_FROM, Study
 
-# variant -> in the table, and in the figure, which has less room
+# those of the paper: variant -> in the table, and in the figure, which has less room
 VARIANTS = {
     "contrastive": ("without the contrastive loss", "no contrastive loss"),
     "importance": ("without the importance estimator (mean over blocks)", "no importance estimator"),
@@ -18,7 +18,8 @@ def make(study: Study) -> Content | None:
     scores = study.scores("ablate")
     if scores.empty:
         return None
-    names, short = ({variant: both[i] for variant, both in VARIANTS.items()} for i in (0, 1))
+    there = [*VARIANTS, *(name for name in scores["variant"].unique() if name not in VARIANTS)]
+    names, short = ({name: VARIANTS.get(name, (name, name))[i] for name in there} for i in (0, 1))
     table = compared_table(study, "ablate", "Without one part of the method (%)", scores, "ablate", names)
     figure = compared_figure(study, "ablate", "Ablation", scores, short, "whole method")
     return Content(tables=[table], figures=[figure])

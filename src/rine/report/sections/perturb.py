@@ -9,15 +9,13 @@ from matplotlib.figure import Figure as Drawing
 from sklearn.metrics import roc_auc_score
 
 from rine.drawing import canvas, legend_below, line_style, percent_axis
-from rine.pixels.perturbations import STRENGTHS
+from rine.pixels.degradations import DEGRADATIONS
+from rine.pixels.perturbations import PERTURBATIONS
 from rine.report.compared import compared_figure, compared_table
 from rine.report.section import Content, Figure, Section
 from rine.report.study import REPORTED_FROM, Study
 from rine.scores import ImageScores, TestSet, test_sets_of
 
-KINDS = {
-    "blur": "Blur", "crop": "Crop", "compress": "JPEG compression", "noise": "Noise", "combined": "Combined",
-}  # fmt: skip
 MODES = {
     "paper": "as the paper describes them",
     "reference": "as the published code makes them, which is not what the paper says: its JPEG quality is "
@@ -30,11 +28,11 @@ PICTURE = ["source", "label", "path"]
 def make(study: Study) -> Content | None:
     scores, sweeps = study.scores("perturb"), degradation(study)
     text, tables, figures = [], [], []
-    if study.params is not None:
+    if study.params is not None and study.params.perturb is not None:
         mode = study.params.perturb.mode
         text = [f"Mode: {mode} ({MODES[mode]}). Each picture is perturbed with probability 0.5."]
     if len(scores):
-        names = {f"perturb:{kind}": name for kind, name in KINDS.items()}
+        names = {f"perturb:{kind.name}": kind.title for kind in PERTURBATIONS.values()}
         heading, title = "Perturbed test pictures (%)", "Accuracy and AP on perturbed pictures"
         tables = [compared_table(study, "perturb", heading, scores, "perturb", names, "Untouched")]
         figures = [compared_figure(study, "perturb", title, scores, names, "untouched")]
@@ -61,7 +59,7 @@ def degradation(study: Study) -> pd.DataFrame:
         sets = test_sets_of(scores.images, study.sets_of(setting))
         clean = _untouched(scores, study.images("validate").get(setting))
         for kind, runs in _sweeps(scores).items():
-            name = STRENGTHS[kind][0] if kind in STRENGTHS else kind
+            name = DEGRADATIONS[kind].label if kind in DEGRADATIONS else kind
             points = [("none", clean)] if clean is not None else []
             points += [(strength, scores.logits[run]) for strength, run in runs.items()]
             rows += [(setting, name, strength, *_means(sets, logits, threshold)) for strength, logits in points]

@@ -76,6 +76,8 @@ def _train(
     views = [pictures[:, epoch % pictures.shape[1]] for epoch in range(last)]
     read = reader(features, np.concatenate(views[: pictures.shape[1]]), device, budget)
     members = members_of(runs, features, config, device, dtype)
+    if not all(isinstance(member.head, Head) for member in members):
+        at_once = 1  # the dropout of other heads draws from PyTorch's one generator
 
     n_batches = len(shuffled(len(pictures), config.batch_size, (0,)))
     done = 0

@@ -1,0 +1,53 @@
+"""What pydantic says of a params file in plain words: the key, its value, what is allowed, what replaced an old key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+# keys of earlier versions -> what stands in their place
+REPLACED = {
+    "crops": "pictures are cropped to the size that the encoder takes; drop the section",
+    "cache.items": "the feature sets follow from encoder and encoders; drop the key",
+    "cache.seed": "it is augmentation.seed now",
+    "prepare.align": "it is cache.align now",
+    "validate.seed": "it is validate.tsne_seed now",
+}
+# what pydantic adds to a place in a union; no keys of ours
+_TAGS = {"str", "int", "constrained-int", "constrained-str", "TowerConfig"}
+
+
+def explained(errors: Sequence[Any], schema: type) -> list[str]:
+    """One line for each slip that pydantic's `errors` tell of; `schema` is the dataclass of the whole file."""
+    # a list whose items are wrong is also reported as too short: one line for one slip
+    places = {item["loc"][:-1] for item in errors}
+    kept = [error for error in errors if error["type"] != "too_short" or error["loc"] not in places]
+    return list(dict.fromkeys(_explained(error, schema) for error in kept))
+
+
+def _explained(error: Any, schema: type) -> str:
+    keys = [str(key) for key in error["loc"] if key not in _TAGS and "[" not in str(key)]
+    name, value = ".".join(keys) or "the study", error["input"]
+    if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        if name in REPLACED:
+            return f"{name} is no key any more: {REPLACED[name]}"
+        return f"{name} = {value!r}: unknown key; allowed here: {', '.join(_allowed(keys[:-1], schema))}"
+    if error["type"] in {"missing", "missing_argument"}:
+        return f"{name}: missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {value!r}: {message}"
+
+
+def _allowed(keys: list[str], schema: Any) -> list[str]:
+    """Field names of the dataclass at a dotted place of the schema."""
+    for key in keys:
+        if is_dataclass(schema):
+            schema = get_type_hints(schema, include_extras=False).get(key, schema)
+        schema = next((part for part in _parts(schema) if is_dataclass(part)), schema)
+    return [field.name for field in fields(schema)] if is_dataclass(schema) else []
+
+
+def _parts(hint: Any) -> list[Any]:
+    """The types that a hint is made of: itself, a union's or a container's parts, at any depth."""
+    return [hint, *(part for arg in get_args(hint) for part in _parts(arg))]
