@@ -32,7 +32,7 @@ PICTURES = 24  # of each source and class
 STUDY = params.read(ROOT / "params.yaml")
 SMALL = replace(
     STUDY,
-    encoder="tiny_16",
+    encoder="tiny_28",
     grid=replace(STUDY.grid, epochs=5, proj_dim=(64, 128)),
     epochs=replace(STUDY.epochs, epochs=(1, 3, 5, 10)),
     ldm=replace(STUDY.ldm, epochs=(1, 3, 5), proj_dim=(64, 128)),

@@ -33,9 +33,9 @@ def test_every_command_says_what_it_does_with_an_example(command):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["cache", "tiny_16", "val"], "no feature set 'val' in this study; choose from 'train', 'test'"),
-        (["cache", "vit", "train"], "no encoder 'vit' in this study; choose from 'tiny_16', 'tiny_32'"),
-        (["grid", "tiny_16", "five_class"], "no setting 'five_class' in this study; choose from"),
+        (["cache", "tiny_28", "val"], "no feature set 'val' in this study; choose from 'train', 'test'"),
+        (["cache", "vit", "train"], "no encoder 'vit' in this study; choose from 'tiny_28', 'tiny_32'"),
+        (["grid", "tiny_28", "five_class"], "no setting 'five_class' in this study; choose from"),
         (["best", "five_class"], "no model 'five_class' in this study; choose from"),
         (["prepare", "--params", "nowhere.yaml"], "nowhere.yaml: no such params file"),
     ],

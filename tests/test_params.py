@@ -35,7 +35,7 @@ def checked(study: dict) -> Params:
     ("key", "value", "said"),
     [
         ("grid.foo", 1, "params: grid.foo = 1: unknown key; allowed here: epochs, xi, q, proj_dim"),
-        ("encoders.tiny_16.modle", 1, "allowed here: name, model, pretrained, seed"),
+        ("encoders.tiny_28.modle", 1, "allowed here: name, model, pretrained, seed"),
         ("lr", "fast", "params: lr = 'fast': Input should be a valid number"),
         ("lr", True, "params: lr = True: Input should be a number, not true or false"),
         ("lr", 0, "params: lr = 0: Input should be greater than 0"),
@@ -47,7 +47,7 @@ def checked(study: dict) -> Params:
         ("training.dropout", 1.0, "training.dropout = 1.0"),
         ("dataset_size.fractions", [0.2, 1.2], "dataset_size.fractions.1 = 1.2"),
         ("runtime.device", "tpu", "runtime.device = 'tpu'"),
-        ("encoder", "vit", "encoder = 'vit'; choose from 'tiny_16', 'tiny_32'"),
+        ("encoder", "vit", "encoder = 'vit'; choose from 'tiny_28', 'tiny_32'"),
         ("seeds", [0, 0], "seeds = [0, 0] names one twice"),
         ("best.default", "three_class", "best.default = 'three_class'"),
         ("best.models", {"one_class": "ldm"}, "best.models.one_class = 'ldm'"),
@@ -78,11 +78,11 @@ def checked(study: dict) -> Params:
         ("perturb.degrade.strengths", {"jpeg": [900]}, "'jpeg': JPEG quality = 900.0; allowed: 1 to 100"),
         ("perturb.degrade.strengths", {"crop": [0.1, 1]}, "'crop': fraction of each side cut off = 1.0; allowed: 0 to"),
         (
-            "encoders.tiny_16.model",
+            "encoders.tiny_28.model",
             "ViT-L/14",
             "model = 'ViT-L/14': open_clip has no such model; did you mean 'ViT-L-14'?",
         ),
-        ("encoders.tiny_16.model", "VGG", "encoders.tiny_16.model = 'VGG': open_clip has no such model; choose from "),
+        ("encoders.tiny_28.model", "VGG", "encoders.tiny_28.model = 'VGG': open_clip has no such model; choose from "),
         # keys of earlier versions
         ("crops", {"size": 336}, "crops is no key any more: pictures are cropped to the size that the encoder takes"),
         ("cache.items", {}, "cache.items is no key any more: the feature sets follow from encoder and encoders"),

@@ -59,7 +59,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     write_study(folder / "artifacts")
     write_published(folder / "published")
-    (folder / "timings.json").write_text('{"prepare": 1.5, "cache@tiny_16-train": 20.25}')
+    (folder / "timings.json").write_text('{"prepare": 1.5, "cache@tiny_28-train": 20.25}')
     (folder / "plots.html").write_text('<p class="notice" role="note">Sample study. ' + SMALL.about.strip() + "</p>")
     line = report(SMALL, places(folder), latex=True)
     assert line.endswith("25 tables, 14 figures")
@@ -362,7 +362,7 @@ def test_a_setting_of_ones_own_is_called_by_its_name():
 
 
 def test_scores_of_an_earlier_study_are_not_picked_up(copy: Path):
-    shutil.copytree(copy / "artifacts" / "grid" / "tiny_16-one_class", copy / "artifacts" / "grid" / "old-one_class")
+    shutil.copytree(copy / "artifacts" / "grid" / "tiny_28-one_class", copy / "artifacts" / "grid" / "old-one_class")
     before = len(study_in(copy).scores("grid"))
     shutil.rmtree(copy / "artifacts" / "grid" / "old-one_class")
     assert len(study_in(copy).scores("grid")) == before

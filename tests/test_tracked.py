@@ -34,7 +34,7 @@ def test_what_is_tracked_is_as_it_is_and_runtime_always():
     ],
 )
 def test_anything_else_is_an_error_that_names_stage_and_section(read, section):
-    seen = view(STUDY, "best", ["lr", "encoders.tiny_16", "best.models.one_class"])
+    seen = view(STUDY, "best", ["lr", "encoders.tiny_28", "best.models.one_class"])
     with pytest.raises(UntrackedError, match=rf"the stage best reads {section}, which DVC does not track"):
         read(seen)
 

@@ -87,7 +87,7 @@ def cache(
 ) -> str:
     """Send every picture of a feature set through the frozen encoder, once for each view, and keep the tokens.
 
-    What the feature store holds already is not encoded again. Example: rine cache tiny_16 train
+    What the feature store holds already is not encoded again. Example: rine cache tiny_28 train
     """
     return run_stage("cache", read_study(params), Paths(artifacts), encoder=encoder, feature_set=feature_set)
 
@@ -102,7 +102,7 @@ def grid(
 ) -> str:
     """Train every configuration of the grid for one encoder and one class setting, and score the test sets.
 
-    Example: rine grid tiny_16 one_class
+    Example: rine grid tiny_28 one_class
     """
     return run_stage("grid", read_study(params), Paths(artifacts, metrics), encoder=encoder, setting=setting)
 

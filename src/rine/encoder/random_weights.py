@@ -11,6 +11,7 @@ from torch import nn
 from rine.pixels.transforms import rng_for
 
 _DETAIL, _PLAIN = 1.5, 0.06  # weights of the two parts of a patch filter
+_ADDED = 8.0  # times what a block adds: deep blocks then tell less of the fine detail, as those of trained towers do
 
 
 @torch.no_grad()
@@ -27,6 +28,8 @@ def draw(module: nn.Module, seed: int) -> None:
         numbers = rng_for(seed, name).standard_normal(tuple(parameter.shape)) / math.sqrt(fan_in)
         if parameter.ndim == 4:  # of the patches
             numbers = _sees_detail(numbers)
+        elif parameter.ndim == 2 and (".mlp." in name or ".out_proj." in name):
+            numbers = _ADDED * numbers
         parameter.copy_(torch.from_numpy(numbers))
 
 

@@ -20,7 +20,7 @@ class Scene:
 
     upper: tuple[str, ...]
     lower: tuple[str, ...]
-    leaves: int = 150
+    leaves: int = 100
     radius: tuple[float, float] = (4.0, 70.0)
     aspect: tuple[float, float] = (1.0, 1.6)  # square root of length to breadth
     power: int = 2  # of the outline |u|^p + |v|^p < 1: 2 is an ellipse, 8 nearly a rectangle
@@ -53,7 +53,7 @@ SCENES: dict[str, Scene] = {
     "bedroom": Scene(
         ("#efe6dc", "#d7c7bb", "#b7c4cf", "#f3efe9"),
         ("#a8866b", "#c7a9a0", "#6e7f8f", "#e2d3c0", "#5b4438"),
-        leaves=110, radius=(6.0, 90.0), aspect=(1.1, 1.8), power=8, upright=0.9, texture=0.06,
+        leaves=80, radius=(6.0, 90.0), aspect=(1.1, 1.8), power=8, upright=0.9, texture=0.06,
     ),
     "church": Scene(
         ("#8fb3d4", "#c6d8e6", "#e5e9ea", "#6d8fae"),
@@ -63,7 +63,7 @@ SCENES: dict[str, Scene] = {
     "face": Scene(
         ("#cdb9a6", "#8a7a70", "#b3c0c7", "#4a3a33"),
         ("#e3b796", "#c98f6d", "#8d5a41", "#f0d3bb", "#3a2a25"),
-        leaves=90, radius=(6.0, 90.0), aspect=(1.0, 1.3), texture=0.07,
+        leaves=70, radius=(6.0, 90.0), aspect=(1.0, 1.3), texture=0.07,
     ),
     "street": Scene(
         ("#b9cfdf", "#8e9ba6", "#d5d2c8", "#70808f"),
@@ -78,7 +78,7 @@ SCENES: dict[str, Scene] = {
     "fruit": Scene(
         ("#7fa05a", "#a9c178", "#d9d3b0", "#5d7f48"),
         ("#c23b2e", "#e0a03a", "#8f2a2c", "#e7cf6a", "#4c6b33"),
-        leaves=120, radius=(7.0, 60.0), aspect=(1.0, 1.15), texture=0.1,
+        leaves=80, radius=(7.0, 60.0), aspect=(1.0, 1.15), texture=0.1,
     ),
     "anything": Scene(
         ("#9cc0d9", "#e6ddcb", "#7f9c8c", "#c7a8a0"),
