@@ -1,4 +1,4 @@
-"""The dataset doctor: statistics of the files of each set and class, and which of their properties mislead a detector."""
+"""The dataset doctor: statistics of the files of each set and class, and what in them misleads a detector."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def looked_at(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_precision(rows: pd.DataFrame, file_size: bool = False) -> tuple[float, str]:
-    """Cross-validated AP of gradient-boosted trees on the file facts, and a description of the fact that separates the classes best.
+    """Cross-validated AP of gradient-boosted trees on the file facts, and the fact that separates the classes best.
 
     Chance is the share of fakes; files that do not differ score exactly that. Call it on what `looked_at`
     gives, where `why_not` says "".
