@@ -34,15 +34,15 @@ def scores(learn: TokenSet, test: TokenSet) -> dict[str, np.ndarray]:
     all_, last = _probe().fit(tokens.reshape(len(rows), -1), labels), _probe().fit(tokens[:, -1], labels)
     real, fake = (NearestNeighbors(n_neighbors=1, metric="cosine").fit(tokens[labels == c, -1]) for c in (0, 1))
 
-    found: dict[str, list[np.ndarray]] = {"linear_last": [], "linear_all": [], "nearest": []}
+    scored: dict[str, list[np.ndarray]] = {"linear_last": [], "linear_all": [], "nearest": []}
     for start in range(0, len(test.rows), _ROWS_PER_BATCH):
         part = _tokens(test, np.arange(start, min(start + _ROWS_PER_BATCH, len(test.rows))))
-        found["linear_last"].append(last.decision_function(part[:, -1]))
-        found["linear_all"].append(all_.decision_function(part.reshape(len(part), -1)))
+        scored["linear_last"].append(last.decision_function(part[:, -1]))
+        scored["linear_all"].append(all_.decision_function(part.reshape(len(part), -1)))
         distances = [bank.kneighbors(part[:, -1])[0][:, 0] for bank in (real, fake)]
-        found["nearest"].append(distances[0] - distances[1])
+        scored["nearest"].append(distances[0] - distances[1])
     empty = [np.empty(0)]
-    return {name: np.concatenate(parts or empty).astype(np.float32) for name, parts in found.items()}
+    return {name: np.concatenate(parts or empty).astype(np.float32) for name, parts in scored.items()}
 
 
 def _probe() -> Pipeline:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from rine.params import Params
 
-ALWAYS = "runtime"  # how fast, not what: not tracked by any stage
+ALWAYS = "runtime"  # changes speed alone, but for its arithmetic, which `cache` tracks
 
 
 class UntrackedError(AttributeError):

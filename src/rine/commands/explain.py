@@ -48,18 +48,18 @@ def explain(
         base = base or Path(f"{Path(path).stem}.explained")
         detector = Detector.load(model, device=device, threshold=threshold)
         pixels = detector.pixels(path)
-        found = gather(detector, pixels, crops, cells, name=path)
+        evidence = gather(detector, pixels, crops, cells, name=path)
 
         from rine.detector.explanation import explanation
         from rine.drawing import png
 
         base.parent.mkdir(parents=True, exist_ok=True)
         written = [base.with_name(f"{base.name}.{kind}") for kind in ("png", "json")]
-        written[0].write_bytes(png(explanation(pixels, found, detector.name)))
-        written[1].write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
-    verdict = found.verdict
+        written[0].write_bytes(png(explanation(pixels, evidence, detector.name)))
+        written[1].write_text(json.dumps(evidence.as_dict(), indent=1) + "\n", encoding="utf-8")
+    verdict = evidence.verdict
     typer.echo(
-        f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {found.stability}"
+        f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {evidence.stability}"
     )
     for caution in detector.cautions:
         typer.echo(f"caution: {caution}", err=True)

@@ -1,4 +1,4 @@
-"""The dataset doctor: what the files of each set and class are like, and what in them misleads a detector."""
+"""The dataset doctor: statistics of the files of each set and class, and what in them misleads a detector."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def examine(index: Index, align: AlignConfig | None) -> Diagnosis:
         [index.tables[table].assign(study=study) for table, study in {**TRAINING, **TESTS}.items()],
         ignore_index=True,
     )
-    found = duplicates.find(places)
+    copies = duplicates.find(places)
     sets = sets_of(index)
-    files = pd.DataFrame([row for each in sets for row in _describe(each, found)], columns=list(FILE_COLUMNS))
+    files = pd.DataFrame([row for each in sets for row in _describe(each, copies)], columns=list(FILE_COLUMNS))
     tricks = pd.DataFrame([_shortcut(each, align) for each in sets], columns=list(SHORTCUT_COLUMNS))
-    return Diagnosis(files, found, tricks, findings(index.skipped, files, found, tricks))
+    return Diagnosis(files, copies, tricks, findings(index.skipped, files, copies, tricks))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ FILE_COLUMNS = (
 )
 
 
-def _describe(each: Set, found: pd.DataFrame) -> list[dict[str, object]]:
+def _describe(each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
     """One row a class: medians and extremes, shares of 0..1, pictures that have a copy (across splits)."""
     described = []
     for label in (0, 1):
@@ -93,9 +93,9 @@ def _describe(each: Set, found: pd.DataFrame) -> list[dict[str, object]]:
             row["bytes_per_pixel"] = round(float((rows["bytes"] / rows["width"] / rows["height"]).median()), 4)
             row["exif"] = round(float(rows["exif"].mean()), 4)
         for kind in ("exact", "near"):
-            copies = found[found["kind"] == kind]
-            row[kind] = int(rows["path"].isin(copies["path"]).sum())
-            row[f"{kind}_across"] = int(rows["path"].isin(copies.loc[copies["across"], "path"]).sum())
+            of_kind = copies[copies["kind"] == kind]
+            row[kind] = int(rows["path"].isin(of_kind["path"]).sum())
+            row[f"{kind}_across"] = int(rows["path"].isin(of_kind.loc[of_kind["across"], "path"]).sum())
         described.append(row)
     return described
 

@@ -1,4 +1,4 @@
-"""Files that are the same, byte for byte or nearly so to the eye, and whether training thus sees the test."""
+"""Copies: files with the same bytes, or with nearly the same picture; and whether they join training and test."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def find(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.reset_index(drop=True)
     exact = _groups(rows, pd.factorize(rows["digest"])[0], "path")
     near = _groups(rows, _near_labels(rows["dhash"].to_numpy(dtype=str)), "digest")
-    found = pd.concat([exact.assign(kind="exact"), near.assign(kind="near")], ignore_index=True)
-    found["group"] = found.groupby(["kind", "group"], sort=False).ngroup()
-    return found[list(COLUMNS)]
+    copies = pd.concat([exact.assign(kind="exact"), near.assign(kind="near")], ignore_index=True)
+    copies["group"] = copies.groupby(["kind", "group"], sort=False).ngroup()
+    return copies[list(COLUMNS)]
 
 
 def _groups(rows: pd.DataFrame, group: np.ndarray, differs: str) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def near_pairs(packed: np.ndarray, bits: int = NEAR_BITS) -> Iterator[np.ndarray
     bit: neighbouring bits of a picture's hash resemble each other and would crowd into few buckets.
     """
     unpacked = np.unpackbits(packed, axis=1)  # (N, 128)
-    words = packed.view(np.uint64)  # (N, 2)
+    hashes = packed.view(np.uint64)  # (N, 2)
     for band in range(bits + 1):
         keys = np.packbits(unpacked[:, band :: bits + 1], axis=1)  # (N, bytes)
         keys = np.pad(keys, [(0, 0), (0, -keys.shape[1] % 8)]).view(np.uint64)
@@ -105,7 +105,7 @@ def near_pairs(packed: np.ndarray, bits: int = NEAR_BITS) -> Iterator[np.ndarray
         while len(starts := starts[starts + step < len(order)]):
             starts = starts[(keys[starts] == keys[starts + step]).all(axis=1)]
             a, b = order[starts], order[starts + step]
-            near = _popcount(words[a] ^ words[b]) <= bits
+            near = _popcount(hashes[a] ^ hashes[b]) <= bits
             if near.any():
                 yield np.stack([a[near], b[near]], axis=1)
             step += 1
@@ -114,6 +114,6 @@ def near_pairs(packed: np.ndarray, bits: int = NEAR_BITS) -> Iterator[np.ndarray
 _ONES = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
 
-def _popcount(words: np.ndarray) -> np.ndarray:
+def _popcount(hashes: np.ndarray) -> np.ndarray:
     """Bits that are set in each row of (n, k) uint64."""
-    return _ONES[np.ascontiguousarray(words).view(np.uint8)].sum(axis=1)
+    return _ONES[np.ascontiguousarray(hashes).view(np.uint8)].sum(axis=1)

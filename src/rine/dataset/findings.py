@@ -1,4 +1,4 @@
-"""What the dataset doctor found, in plain words: a line for each thing to know before believing a number."""
+"""What the dataset doctor found, in plain words: one line for each problem of the data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 NAMED = 10  # findings of a kind that are spelled out; the tables have them all
 COLUMNS = ("set", "severity", "finding")
-Finding = tuple[str, str, str]  # set or "", note | warning, words
+Finding = tuple[str, str, str]  # set or "", note | warning, message
 
 
 def findings(skipped: pd.DataFrame, files: pd.DataFrame, copies: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
@@ -57,12 +57,12 @@ def _copies(copies: pd.DataFrame) -> list[Finding]:
     return listed
 
 
-def _named(copies: pd.DataFrame, what: str, words: Any) -> list[Finding]:
+def _named(copies: pd.DataFrame, of: str, describe: Any) -> list[Finding]:
     """A warning for each of the first groups, and one for all the others."""
     groups = copies["group"].unique()
-    listed = [("", "warning", words(copies[copies["group"] == group])) for group in groups[:NAMED]]
+    listed = [("", "warning", describe(copies[copies["group"] == group])) for group in groups[:NAMED]]
     more = len(groups) - len(listed)
-    return listed + ([("", "warning", f"{more} more groups of copies {what}; see duplicates.csv")] if more > 0 else [])
+    return listed + ([("", "warning", f"{more} more groups of copies {of}; see duplicates.csv")] if more > 0 else [])
 
 
 def _across(group: pd.DataFrame) -> str:

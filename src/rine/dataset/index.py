@@ -104,14 +104,14 @@ def read_all(
             stats[path] = (root / path).stat()
         except OSError:
             continue  # a broken link; `examine` says so
-        known = remembered.get((root / path).absolute(), stats[path]) if remembered else None
-        if known is not None:
-            facts[path] = known
+        fact = remembered.get((root / path).absolute(), stats[path]) if remembered else None
+        if fact is not None:
+            facts[path] = fact
     n_reused = sum(path in stats for path in facts)
     todo = [path for path in paths if path not in facts]
     with progress(len(todo), "pictures", "prepare") as bar:
-        for batch, found in _examined(root, todo, max_pixels, workers):
-            facts.update(zip(batch, found, strict=True))
+        for batch, examined in _examined(root, todo, max_pixels, workers):
+            facts.update(zip(batch, examined, strict=True))
             if remembered:
                 remembered.put(((root / path).absolute(), stats[path], facts[path]) for path in batch if path in stats)
             bar.advance(len(batch))

@@ -143,26 +143,26 @@ def globs(root: Path, name: str, config: DatasetConfig) -> Listing:
 
 def _globbed(root: Path, name: str, key: str, patterns: tuple[str, ...]) -> list[str]:
     """Pictures that any of the patterns matches, sorted; a pattern that matches nothing is an error."""
-    found: set[str] = set()
+    paths: set[str] = set()
     for pattern in patterns:
         # not Path.glob: it refuses absolute patterns, and before Python 3.13 `**` does not follow links
         matches = glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
         for match in map(Path, matches):
             if (root / match).is_dir():  # a pattern that ends at a folder means everything in it
-                found.update(pictures_in(root, match.as_posix()))
+                paths.update(pictures_in(root, match.as_posix()))
             elif is_picture(match.name):
-                found.add(match.as_posix())
+                paths.add(match.as_posix())
         if not matches:
             raise DatasetError(
                 f"data set {name!r}: {key} = {pattern!r} matches nothing under {root}; "
                 f"expected a folder or a glob relative to it, such as 'mine/{key}/**/*.jpg'"
             )
-    if not found:
+    if not paths:
         raise DatasetError(
             f"data set {name!r}: {key} = {list(patterns)} matches no picture under {root}; "
             f"expected files that end in {', '.join(SUFFIXES)}"
         )
-    return sorted(found)
+    return sorted(paths)
 
 
 def _wanted(name: str, generators: Iterable[str], only: tuple[str, ...]) -> list[str]:

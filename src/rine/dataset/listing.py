@@ -52,7 +52,7 @@ class Listing:
 
 def pictures_in(root: Path, folder: str) -> list[str]:
     """Picture files anywhere under `root/folder`, sorted; hidden files are left out."""
-    found: list[str] = []
+    paths: list[str] = []
     seen: set[str] = set()
     for place, folders, files in os.walk(root / folder, followlinks=True):
         real = os.path.realpath(place)
@@ -62,8 +62,8 @@ def pictures_in(root: Path, folder: str) -> list[str]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inner = Path(folder, os.path.relpath(place, root / folder)).as_posix()
-        found += [f"{inner}/{name}" for name in files if is_picture(name)]
-    return sorted(found)
+        paths += [f"{inner}/{name}" for name in files if is_picture(name)]
+    return sorted(paths)
 
 
 def is_picture(name: str) -> bool:
@@ -78,10 +78,10 @@ def filled(root: Path, name: str, folder: str) -> list[str]:
         other = {"0_real": "1_fake", "1_fake": "0_real"}.get(place.name)
         half = f"; there is only {other}: one label only" if other and (place.parent / other).is_dir() else ""
         raise DatasetError(f"data set {name!r}: expected pictures in a folder {place}, it is missing{half}")
-    found = pictures_in(root, folder)
-    if not found:
+    paths = pictures_in(root, folder)
+    if not paths:
         raise DatasetError(f"data set {name!r}: {place} is an empty class; expected pictures ({', '.join(SUFFIXES)})")
-    return found
+    return paths
 
 
 def pair(root: Path, name: str, folder: str, source: str, category: str, split: str) -> list[Picture]:
@@ -114,7 +114,7 @@ def named(
     file = root / list_file
     if not file.is_file():
         raise DatasetError(f"data set {name!r}: expected the list of real pictures {file}, it is missing")
-    missing, found = [], []
+    missing, placed = [], []
     lines = dict.fromkeys(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
     for line in filter(None, lines):
         candidates, category = place(line)
@@ -122,12 +122,12 @@ def named(
         if path is None:
             missing.append(f"{line}, expected at {' or '.join(str(root / path) for path in candidates)}")
         else:
-            found.append((path, category))
+            placed.append((path, category))
     if missing:
         raise DatasetError(
-            f"data set {name!r}: of the {len(missing) + len(found)} pictures that {file} names, "
+            f"data set {name!r}: of the {len(missing) + len(placed)} pictures that {file} names, "
             f"{len(missing)} are missing; the first is {missing[0]}"
         )
-    if not found:
+    if not placed:
         raise DatasetError(f"data set {name!r}: {file} names no picture; expected one a line")
-    return found
+    return placed

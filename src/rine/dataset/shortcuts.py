@@ -1,4 +1,4 @@
-"""The shortcut baseline: how well facts about files tell the two classes apart, without one pixel."""
+"""The shortcut baseline: how well the two classes are separated by facts about their files alone, without any pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
 
-# Words for the facts, as findings use them. Of facts that tell as much, the first is named.
+# The facts as findings name them. Of facts that separate the classes equally well, the first is named.
 FACTS = {
     "format": "format",
     "mode": "colour mode",
@@ -77,7 +77,7 @@ def looked_at(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_precision(rows: pd.DataFrame, file_size: bool = False) -> tuple[float, str]:
-    """Cross-validated AP of gradient-boosted trees on the file facts, and in words the fact that tells most.
+    """Cross-validated AP of gradient-boosted trees on the file facts, and the fact that separates the classes best.
 
     Chance is the share of fakes; files that do not differ score exactly that. Call it on what `looked_at`
     gives, where `why_not` says "".

@@ -1,4 +1,4 @@
-"""The pictures of an experiment: which rows are learnt from, which validate, which test."""
+"""The pictures of an experiment: its training, validation and test rows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Sets:
 def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> Sets:
     """Open a training set of one encoder's `folder`, and the test set that belongs to it unless `test` is false.
 
-    Their tables are read here, once; what is cut from them later reads nothing.
+    Their tables are read here, once: selecting from them later reads no file.
     """
     both = Features.open(folder / training_set)
     train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))

@@ -11,7 +11,7 @@ SUFFIX = ".safetensors"
 
 
 class ShardError(ValueError):
-    """A file that is not what was written; the message names it."""
+    """A file that is damaged or holds something else; the message names it."""
 
 
 def tokens_of(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which rows of a feature set make up which batch, and how their tokens come into memory."""
+"""Cuts a feature set into batches, and reads their tokens, from memory or from disk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _resident(features: TokenSet, needed: np.ndarray, place: str, device: str) -
 
 
 def _free_bytes(device: str) -> int:
-    """Memory that is free on the device; a guess of 4 GiB where the system does not say."""
+    """Memory that is free on the device; assumed to be 4 GiB where the system does not say."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     meminfo = Path("/proc/meminfo")
