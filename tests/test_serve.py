@@ -172,16 +172,23 @@ def test_pictures_whose_clients_left_are_not_judged(detector: Detector) -> None:
         assert post(url, ("a.png", png(1))).status_code == 200
 
 
-def test_an_error_of_the_model_is_an_answer_and_not_the_end(
-    detector: Detector, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("out of memory")
+def test_an_error_of_the_model_is_that_pictures_and_poisons_no_batch(detector: Detector) -> None:
+    class Fails(_Slow):
+        def judge(self, loaded: Any, crops: Any = "centre") -> Any:
+            self.go.wait(20)
+            if any(picture.name == "bad" for picture in loaded):
+                raise RuntimeError("out of memory")
+            return self.detector.judge(loaded, crops)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(type(detector), "judge", broken)
-        assert post(url, ("a.png", png(1))).status_code == 500
-    assert post(url, ("a.png", png(1))).status_code == 200
+    fails = Fails(detector)
+    with served(fails, ServeSettings(seconds=30)) as url, ThreadPoolExecutor(6) as pool:  # type: ignore[arg-type]
+        answers = [pool.submit(post, url, (name, png(1))) for name in ("a", "b", "bad", "c", "d")]
+        until = time.monotonic() + 10
+        while httpx.get(f"{url}/health").json()["waiting"] < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        fails.go.set()
+        assert [answer.result().status_code for answer in answers] == [200, 200, 422, 200, 200]
+        assert "RuntimeError" in answers[2].result().json()["results"][0]["error"]
 
 
 def test_fifty_clients_at_once_each_get_their_own_answer(url: str, detector: Detector) -> None:

@@ -18,6 +18,7 @@ from rine.paths import Paths
 
 ITEMS = ("encoder", "setting", "variant", "model", "item")  # arguments that say which item of a stage is run
 TIMINGS = Paths().timings
+_PARENT = os.getppid()
 
 
 def timed(command: Callable[..., str]) -> Callable[..., None]:
@@ -49,6 +50,8 @@ def _die_with_parent() -> None:
 
         pr_set_pdeathsig = 1  # linux/prctl.h
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        if os.getppid() != _PARENT:  # it was killed while this process started
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _record(stage: str, seconds: float) -> None:

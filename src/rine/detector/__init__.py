@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rine.detector.inputs import Picture, is_one, name_of, pixels_of
+from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of
 from rine.detector.stored import find_model
 from rine.encoder import Encoder, tower
 from rine.heads import Head
 from rine.models import checkpoint
-from rine.pixels.crops import CropRule, crops_of
+from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
@@ -47,7 +47,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
     """One picture on its way: its crops (V, S, S, 3), or why there are none."""
 
     name: str
@@ -140,7 +140,7 @@ class Detector:
         """
         batch = batch or self.batch_size
         workers = workers or min(4, os.cpu_count() or 1)
-        pending: list[_Loaded] = []
+        pending: list[Loaded] = []
         for loaded in _ahead(lambda image: self.read(image, crops), images, workers):
             pending.append(loaded)
             # one that could not be read counts too: its row is not held back, nor are a thousand of its kind kept
@@ -154,19 +154,21 @@ class Detector:
         """Crops at once that keep the device busy."""
         return 128 if self.encoder.device.startswith("cuda") else max(8, self.encoder.micro_batch)
 
-    def read(self, image: Picture, crops: CropRule = "centre", name: str | None = None) -> _Loaded:
-        """Decode one picture and cut its crops; a file that cannot be read gives the reason instead."""
+    def read(
+        self, image: Picture, crops: CropRule = "centre", name: str | None = None, wall: float | None = None
+    ) -> Loaded:
+        """Decode one picture, in so many seconds at most, and cut its crops; an unreadable file gives the reason."""
         start = time.perf_counter()
         name = name if name is not None else name_of(image)
         try:
-            cut, error = crops_of(self.pixels(image), crops, self.encoder.image_size), None
+            cut, error = crops_from(image, self.max_pixels, crops, self.encoder.image_size, wall), None
         except UnreadablePicture as unreadable:
             cut, error = np.zeros((0,), np.uint8), unreadable.reason
         except MemoryError:
             cut, error = np.zeros((0,), np.uint8), "not enough memory to decode it"
-        return _Loaded(name, cut, time.perf_counter() - start, error)
+        return Loaded(name, cut, time.perf_counter() - start, error)
 
-    def judge(self, loaded: list[_Loaded], crops: CropRule = "centre") -> list[Verdict]:
+    def judge(self, loaded: list[Loaded], crops: CropRule = "centre") -> list[Verdict]:
         """Verdicts on pictures that were `read`: all their crops as one batch, one mean logit a picture."""
         start = time.perf_counter()
         readable = [item for item in loaded if item.error is None]
@@ -176,7 +178,7 @@ class Detector:
         each = (time.perf_counter() - start) / max(sum(counts), 1)
         return [self._verdict(item, next(means) if item.error is None else None, crops, each) for item in loaded]
 
-    def _verdict(self, item: _Loaded, logit: float | None, crops: CropRule, each: float) -> Verdict:
+    def _verdict(self, item: Loaded, logit: float | None, crops: CropRule, each: float) -> Verdict:
         if logit is None:
             return Verdict(item.name, None, None, None, self.name, crops, item.seconds, item.error)
         verdict, probability = self.decide(logit)
@@ -200,9 +202,9 @@ class Detector:
         scores = [self.head(self.tokens(part))[0].double().cpu() for part in parts.split(self.batch_size)]
         return torch.cat(scores).numpy() if scores else np.zeros(0)
 
-    def pixels(self, image: Picture) -> np.ndarray:
+    def pixels(self, image: Picture, wall: float | None = None) -> np.ndarray:
         """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
-        return pixels_of(image, self.max_pixels)
+        return pixels_of(image, self.max_pixels, wall)
 
 
 def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None:
@@ -216,10 +218,10 @@ def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None
         )
 
 
-def _ahead(read: Callable[[Picture], _Loaded], images: Iterable[Picture], workers: int) -> Iterator[_Loaded]:
+def _ahead(read: Callable[[Picture], Loaded], images: Iterable[Picture], workers: int) -> Iterator[Loaded]:
     """Read pictures in a few threads, at most twice as many ahead as there are threads, in their order."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[Future[_Loaded]] = deque()
+    waiting: deque[Future[Loaded]] = deque()
     try:
         for image in images:
             waiting.append(pool.submit(read, image))
