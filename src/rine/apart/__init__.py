@@ -41,7 +41,7 @@ def call(function: Callable[..., T], *args: Any, seconds: float = SECONDS, wall:
 
     It may take `seconds` of a processor and `wall` seconds by the clock. Raises what the function raises, and `Lost`.
     """
-    job = pickle.dumps((function, args, seconds))
+    job = pickle.dumps((function, args))
     with _host.worker() as worker:
         kind, answer = worker.call(job, seconds, PATIENCE * seconds if wall is None else wall)
     if kind == "error":
@@ -88,7 +88,7 @@ class _Worker:
         """The answer or the error; raises `Lost`."""
         start, reserved = time.monotonic(), 0
         try:
-            self.connection.send_bytes(job)
+            self.connection.send((seconds, job))
             while True:
                 if not self.connection.poll(max(0.0, start + wall - time.monotonic())):
                     raise Lost(f"not read within {wall:.3g} s")

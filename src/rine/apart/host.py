@@ -54,17 +54,18 @@ def work(connection: Connection) -> None:
 
     pictures.reserve = reserve
     while True:
-        function, args, seconds = pickle.loads(connection.recv_bytes())
+        seconds, job = connection.recv()
         _limit_memory(FREE)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # at its end the process ends
-        answer = _answer(function, args)
+        answer = _answer(job)
         signal.setitimer(signal.ITIMER_PROF, 0)
         _limit_memory(None)
         connection.send(answer)
 
 
-def _answer(function: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
+def _answer(job: bytes) -> tuple[str, Any]:
     try:
+        function, args = pickle.loads(job)
         return "answer", function(*args)
     except MemoryError:
         return "error", MemoryError("reading it takes more memory than a picture of its size may")

@@ -27,6 +27,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM
 
 
 MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb them, has no longer side
+_LONGEST = 200  # characters of what a decoder says
 _STRIP = 1 << 20  # pixels that are converted at once
 
 
@@ -244,7 +245,9 @@ def _unidentified(stream: IO[bytes]) -> str:
 
 
 def _words(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__
+    """What a decoder says, for a line of a terminal: it may quote the file."""
+    words = str(error).strip() or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in words)[:_LONGEST]
 
 
 _settings_lock = threading.Lock()

@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class Manners:
-    """ASGI middleware: headers that keep the page to itself; another site's page (403) and repeated keys (400) are refused."""
+    """ASGI middleware: headers that keep the page to itself; no other site's page (403), no key twice (400)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
