@@ -1,8 +1,8 @@
 """Good and broken pictures, changed at random, through what looks at every picture: `python -m benchmarks.fuzz`.
 
-Prints how many were read, refused by name, and lost (their process crashed, hung or wanted too much memory), and the most
-memory that a process took. Lost ones and whatever raises anything else are kept in a folder: each should become a kind
-of tests/hostile. Exit status: 1 where there is one.
+Prints how many were read, refused by name, and lost (their process crashed, hung or wanted too much memory), and the
+most memory that a process took. Lost ones and whatever raises anything else are kept in a folder: each should become a
+kind of tests/hostile. Exit status: 1 where there is one.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rine.apart.budget import Budget
@@ -88,7 +89,7 @@ class _Worker:
         """The answer or the error; raises `Lost`."""
         start, reserved = time.monotonic(), 0
         try:
-            self.connection.send((seconds, job))
+            self.connection.send((seconds, _folder(), job))
             while True:
                 if not self.connection.poll(max(0.0, start + wall - time.monotonic())):
                     raise Lost(f"not read within {wall:.3g} s")
@@ -112,6 +113,14 @@ class _Worker:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self.connection.close()
+
+
+def _folder() -> str:
+    """The folder from which relative paths lead on."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return os.sep
 
 
 class _Host:

@@ -54,7 +54,9 @@ def work(connection: Connection) -> None:
 
     pictures.reserve = reserve
     while True:
-        seconds, job = connection.recv()
+        seconds, folder, job = connection.recv()
+        with suppress(OSError):  # a folder that is gone
+            os.chdir(folder)
         _limit_memory(FREE)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # at its end the process ends
         answer = _answer(job)

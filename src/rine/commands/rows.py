@@ -86,10 +86,8 @@ def _table(stream: IO[str] | None) -> Write:
     def write(verdict: Verdict) -> None:
         name = printable(verdict.path)
         if verdict.error is not None:
-            line = Text(
-                f"{'unreadable':<12} {'':>11} {'':>8} {verdict.seconds:>7.3f}  {name}: {printable(verdict.error)}",
-                style="dim",
-            )
+            why = printable(verdict.error)
+            line = Text(f"{'unreadable':<12} {'':>11} {'':>8} {verdict.seconds:>7.3f}  {name}: {why}", style="dim")
         else:
             line = Text(f"{verdict.verdict:<12}", style=COLOURS[str(verdict.verdict)])
             numbers = f" {verdict.probability:>11.3f} {verdict.logit:>8.2f} {verdict.seconds:>7.3f}  {name}"

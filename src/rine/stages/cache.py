@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rine import apart
 from rine.caching import views
 from rine.caching.assemble import assemble
 from rine.caching.decode import Source, workers
@@ -35,6 +36,8 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
         assemble(planned, {}, about | {"n_blocks": n_blocks, "width": width}, out)
         return f"{item} has no pictures"
 
+    if params.runtime.workers != 0:
+        apart.start("rine.caching.decode")  # what decodes imports its modules while the encoder is loaded
     encoder = load(config, params.runtime, recipe.size)
     described, shape = encoder.describe(), (encoder.n_blocks, encoder.width)
     stores = {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
