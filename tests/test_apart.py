@@ -1,4 +1,4 @@
-"""A call in a process apart gives what it would give here; one that crashes, hangs or swells is named, and lost alone."""
+"""A call in a process apart gives what it would give here; what crashes, hangs or swells is named, and lost alone."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def detector(folder: Path) -> Iterator[Detector]:
 
 
 def test_the_index_leaves_out_what_it_must_and_says_why(folder: Path, expected: dict[str, str]) -> None:
-    data_set = DatasetConfig(layout="own", real=("data/*",), fake=("data/whole-*",), split="test")
+    data_set = DatasetConfig(layout="globs", real=("data/*",), fake=("data/whole-*",), split="test")
     made = index.build(PrepareConfig(root=str(folder), max_pixels=MAX_PIXELS, datasets={"odd": data_set}, align=None))
     reasons: dict[str, str | None] = dict.fromkeys(Path(path).name for path in made.tables["test"]["path"])
     reasons |= {Path(path).name: reason for path, reason in zip(*made.skipped.T.to_numpy(), strict=True)}

@@ -30,6 +30,7 @@ R = TypeVar("R")
 
 SECONDS = 60.0  # of a processor, that a call may take
 PATIENCE = 10  # times as long it may take by the clock: a disk may be slow, and the processor busy
+PRELOADED = ("rine.pixels.pictures",)
 CRASHED = "what reads it crashed or ran out of memory"
 
 
@@ -146,7 +147,7 @@ class _Host:
         if self._line is None or self._process is None or self._process.poll() is not None:
             self._line, theirs = socket.socketpair()
             # -P: nothing is imported from the folder that this is run in
-            command = [sys.executable, "-P", "-m", "rine.apart.host", str(theirs.fileno()), *modules]
+            command = [sys.executable, "-P", "-m", "rine.apart.host", str(theirs.fileno()), *(modules or PRELOADED)]
             single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
             own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MALLOC_ARENA_MAX": "1"}
             with theirs:

@@ -14,9 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from rine.pixels import pictures
-
-FREE = 96 << 20  # bytes that a call may take without asking
+from rine.apart import bounds
 
 
 def main(line: int, modules: list[str]) -> None:
@@ -46,18 +44,18 @@ def work(connection: Connection) -> None:
     """Do one job after the other; ends with `EOFError` or `OSError` when the other side is gone."""
     connection.send(os.getpid())
 
-    def reserve(n: int) -> None:
-        if n > FREE:
+    def ask(n: int) -> None:
+        if n > bounds.FREE:
             connection.send(("memory", n))
             connection.recv()
             _limit_memory(n)
 
-    pictures.reserve = reserve
+    bounds.ask = ask
     while True:
         seconds, folder, job = connection.recv()
         with suppress(OSError):  # a folder that is gone
             os.chdir(folder)
-        _limit_memory(FREE)
+        _limit_memory(bounds.FREE)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # at its end the process ends
         answer = _answer(job)
         signal.setitimer(signal.ITIMER_PROF, 0)

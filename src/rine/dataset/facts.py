@@ -60,6 +60,7 @@ def examine(path: Path, max_pixels: int) -> Facts | Skipped:
             tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
             load(image, str(path))
             pixels = to_rgb(image, str(path))  # (H, W, 3)
+        del image  # Pillow's copy of the pixels, before the next is made
     except UnreadablePicture as error:
         return Skipped(error.reason)
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike
@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+
+from rine.apart import bounds
 
 Source = str | PathLike[str] | bytes | IO[bytes]
 
@@ -61,7 +63,7 @@ def read(path: str | PathLike[str], max_pixels: int) -> bytes:
     name = name_of(path)
     with _stream(path, name, max_pixels) as stream:
         length = _length(stream)
-        reserve(memory_for(0, length))
+        bounds.reserve(0, length)
         content = stream.read(length + 1)
     if len(content) != length:
         raise UnreadablePicture(name, "it changed while it was read")
@@ -73,21 +75,14 @@ def most_bytes(max_pixels: int) -> int:
     return 8 * max_pixels + (64 << 20)
 
 
-def memory_for(pixels: int, file: int) -> int:
-    """Bytes that decoding and showing a picture takes at most, whatever its format, beside those of its file."""
-    return 24 * pixels + 2 * file + (96 << 20)
-
-
-# Called with the bytes that a picture will take, before they are used: `rine.apart` shares them out
-reserve: Callable[[int], None] = lambda n: None  # noqa: E731
-
-
 @contextmanager
 def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """An open Pillow picture whose header is read and whose size is allowed; closed after the block."""
     name = name_of(source)
     with _stream(source, name, max_pixels) as stream, _pillow_settings(max_pixels):
         try:
+            # Pillow's decoders of these two take a picture's memory when they are opened
+            bounds.reserve(min(bounds.announced(stream), max_pixels), _length(stream))
             image = Image.open(stream, formats=_formats())
         except UnidentifiedImageError as error:
             raise UnreadablePicture(name, _unidentified(stream)) from error
@@ -104,7 +99,7 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
                 raise UnreadablePicture(name, reason)
             if max(width, height) > MOST_SIDE:
                 raise UnreadablePicture(name, f"{width} x {height} pixels: a side may have {MOST_SIDE:,}")
-            reserve(memory_for(width * height, _length(stream)))
+            bounds.reserve(width * height, _length(stream))
             yield image
 
 
