@@ -79,10 +79,13 @@ def detector(folder: Path) -> Iterator[Detector]:
 
 
 def test_the_index_leaves_out_what_it_must_and_says_why(folder: Path, expected: dict[str, str]) -> None:
-    data_set = DatasetConfig(layout="globs", real=("data/*",), fake=("data/whole-*",), split="test")
+    data_set = DatasetConfig(layout="globs", real=("data/*",), fake=("fake/*",), split="test")
+    (folder / "fake").mkdir()
+    (folder / "fake" / "good.png").write_bytes(good())
     made = index.build(PrepareConfig(root=str(folder), max_pixels=MAX_PIXELS, datasets={"odd": data_set}, align=None))
     reasons: dict[str, str | None] = dict.fromkeys(Path(path).name for path in made.tables["test"]["path"])
     reasons |= {Path(path).name: reason for path, reason in zip(*made.skipped.T.to_numpy(), strict=True)}
+    assert reasons.pop("good.png") is None
     known = {name: words for name, words in expected.items() if name in reasons}
     not_utf8 = named.NOT_UTF8.decode("utf-8", "backslashreplace")
     assert reasons.pop(not_utf8) == "the file's name is not UTF-8"
