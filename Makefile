@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # quiet twice: errors pass, warnings of a mirror that lacks a page, say, do not
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --quiet --constraint requirements.lock
 
-.PHONY: repro test lint format bench report clean
+.PHONY: repro test lint format bench report audit clean
 .DELETE_ON_ERROR:
 
 repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
@@ -34,6 +34,11 @@ bench: $(VENV)/.study  ## speed, as ratios measured in one run
 
 report: $(VENV)/.study  ## the pages again, from the scores that are there
 	rine report
+
+audit: $(VENV)/.study  ## known holes in the locked packages; needs a network
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip || \
+	  { echo "audit: a hole was found, or no database could be reached: see above" >&2; exit 1; }
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

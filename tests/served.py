@@ -10,8 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from rine import Detector
-from rine.serve.app import create_app
-from rine.serve.run import listen
+from rine.serve.run import config, listen
 from rine.serve.settings import HOST, ServeSettings
 
 
@@ -19,7 +18,7 @@ from rine.serve.settings import HOST, ServeSettings
 def served(detector: Detector, settings: ServeSettings) -> Iterator[str]:
     """Serve in a thread and give the address; ends with the block."""
     with listen(0) as socket:
-        server = uvicorn.Server(uvicorn.Config(create_app(detector, settings), log_level="warning"))
+        server = uvicorn.Server(config(detector, settings))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         until = time.monotonic() + 20

@@ -374,7 +374,7 @@ def test_a_picture_is_decoded_once_for_all_its_views(root: Path, monkeypatch: py
 
     opened: list[object] = []
     monkeypatch.setattr(decode, "open_rgb", lambda *args: opened.append(args) or open_rgb(*args))
-    assert "encoded 29, reused 0" in cache("tiny-train", parsed(root), root / "artifacts")
+    assert "encoded 29, reused 0" in cache("tiny-train", parsed(root, runtime__workers=0), root / "artifacts")
     assert len(opened) == 11
 
 

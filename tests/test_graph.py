@@ -26,6 +26,10 @@ STUDY_IN_FORCE = params.read(ROOT / "params.yaml")
 # tracked one by one; the names of files, which are the outs; the columns of the index, which are in the index itself,
 # on which every stage depends; how fast, and where.
 UNTRACKED = {
+    "rine.apart",
+    "rine.apart.bounds",
+    "rine.apart.budget",
+    "rine.apart.host",
     "rine.params",
     "rine.params_errors",
     "rine.values",

@@ -121,7 +121,6 @@ def test_what_has_pixels_is_kept(tmp_path: Path, study: PrepareConfig, mode: str
 
 def test_the_result_does_not_depend_on_processes(study: PrepareConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = index.build(study, workers=0)
-    monkeypatch.setattr(index, "WORTH_A_POOL", 1)
     monkeypatch.setattr(index, "CHUNK", 3)
     assert same(index.build(study, workers=2), alone)
 

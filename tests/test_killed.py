@@ -18,7 +18,7 @@ import yaml
 from rine.sample import Sizes, make_sample
 
 ROOT = Path(__file__).parents[1]
-KILLS = 10
+KILLS = 6
 TOWER = {"image_size": 32, "patch_size": 16, "width": 64, "layers": 2, "head_width": 32}
 
 
@@ -85,7 +85,12 @@ def repro(folder: Path, delay: float | None = None, everything: bool = True) -> 
         for killer in killers:
             killer.cancel()
     words = "".join(said)
-    assert process.returncode in {0, -signal.SIGKILL}, words
+    if process.returncode not in {0, -signal.SIGKILL}:
+        if "dvc.lock' is invalid" in words or "dvc.lock' validation failed" in words:
+            # DVC writes this file in place: what README says of one that is torn
+            (folder / "dvc.lock").unlink()
+            return repro(folder, delay, everything)
+        raise AssertionError(f"dvc repro ended with {process.returncode} and said:\n{words}")
     return words, process.returncode != 0
 
 
@@ -95,7 +100,7 @@ def results(folder: Path) -> dict[str, object]:
     return stages | {file.name: file.read_bytes() for file in sorted(folder.glob("metrics/**/*.json"))}
 
 
-def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(tmp_path: Path, pictures: Path) -> None:
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path: Path, pictures: Path) -> None:
     whole = project(tmp_path / "whole", pictures, workers=1, batch_size=8)
     start = time.monotonic()
     said, _ = repro(whole)
@@ -109,4 +114,9 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(tmp_path: Path
     assert kills >= KILLS // 2  # on a fast day the study is complete before the last
     repro(killed)
     assert results(killed) == results(whole)
+
+    # killed while DVC writes dvc.lock, which it does in place: nothing is made anew, all comes from its cache
+    lock = (killed / "dvc.lock").read_text()
+    (killed / "dvc.lock").write_text(lock[: len(lock) // 3])
     assert "Running stage" not in repro(killed)[0]
+    assert results(killed) == results(whole)

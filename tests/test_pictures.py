@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from rine.pixels.pictures import PictureInfo, UnreadablePicture, open_rgb, probe
+from rine.pixels.pictures import UnreadablePicture, open_rgb
 
 MANY = 10**8
 
@@ -36,12 +36,8 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def reason_of(source: object, max_pixels: int = MANY) -> str:
-    """The reason that both readers give."""
     with pytest.raises(UnreadablePicture) as caught:
         open_rgb(source, max_pixels)  # type: ignore[arg-type]
-    with pytest.raises(UnreadablePicture) as probed:
-        probe(source, max_pixels)  # type: ignore[arg-type]
-    assert caught.value.reason == probed.value.reason
     return caught.value.reason
 
 
@@ -67,7 +63,6 @@ def test_plain_pictures_are_those_of_pillow(tmp_path: Path, kind: str, options: 
             assert pixels.dtype == np.uint8
             np.testing.assert_array_equal(pixels, expected)
     assert pixels.flags.writeable  # torch warns about memory that it may not write to
-    assert probe(path, MANY) == PictureInfo(70, 50, kind, mode)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF"])
@@ -77,7 +72,6 @@ def test_other_formats(kind: str) -> None:
         pytest.skip(f"this Pillow was built without {kind}")
     data = encoded(photo(), kind)
     np.testing.assert_array_equal(open_rgb(data, MANY), np.asarray(Image.open(BytesIO(data)).convert("RGB")))
-    assert probe(data, MANY).format == kind
 
 
 def test_cmyk_palette_bits_and_lab() -> None:
@@ -164,14 +158,6 @@ def test_the_exif_orientation_of_a_jpeg_is_not_applied() -> None:
     data = encoded(photo(), "JPEG", exif=exif)
     assert open_rgb(data, MANY).shape == (50, 70, 3)
     np.testing.assert_array_equal(open_rgb(data, MANY), np.asarray(Image.open(BytesIO(data)).convert("RGB")))
-
-
-def test_probe_gives_the_shape_that_open_gives() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for data in (encoded(photo(), "TIFF", exif=exif), encoded(photo(), "JPEG", exif=exif)):
-        info = probe(data, MANY)
-        assert (info.height, info.width) == open_rgb(data, MANY).shape[:2]
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP"])
@@ -306,8 +292,3 @@ def test_the_error_survives_the_way_back_from_a_worker() -> None:
         "the file is empty",
         "a.jpg: the file is empty",
     )
-
-
-def test_probe_can_leave_the_pixels_alone() -> None:
-    cut = encoded(photo(), "PNG")[:-400]
-    assert probe(cut, MANY, decode=False) == PictureInfo(70, 50, "PNG", "RGB")

@@ -127,6 +127,69 @@ def test_a_client_that_never_finishes_is_told_so(detector: Detector) -> None:
         assert httpx.get(f"{url}/health").status_code == 200
 
 
+def raw(url: str, body: bytes, query: str = "") -> Any:
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    return httpx.post(f"{url}/predict{query}", content=body, headers=kind, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"filename*=UTF-8''%ff%fe.png",
+        b"filename*=nonsense''x",
+        b'filename="\xff\xfe\xed\xa0\x80.png"',
+        b'filename="' + b"n" * 3000 + b'"',
+        b'filename="../../etc/passwd"',
+        b'filename=""',
+    ],
+)
+def test_whatever_a_file_is_called_no_bytes_of_it_come_back(url: str, name: bytes) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; name=files; " + name + b"\r\n\r\nSECRETBYTES\xff\r\n--x--\r\n"
+    answer = raw(url, body)
+    assert 400 <= answer.status_code < 500
+    assert b"SECRET" not in answer.content
+    assert len(answer.content) < 1000
+
+
+def test_a_key_that_stands_twice_is_refused(url: str) -> None:
+    answer = post(url, ("a.png", png(1)), params=[("crops", "ten"), ("crops", "centre")])
+    assert answer.status_code == 400
+    assert "twice" in answer.json()["detail"]
+    answer = post(url, ("a.png", png(1)), params={"crops": "all"})
+    assert answer.status_code == 422
+    assert "crops" in answer.json()["detail"]
+
+
+def test_a_form_of_too_many_parts_is_a_400(url: str) -> None:
+    part = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n"
+    assert raw(url, part * 1001 + b"--x--\r\n").status_code == 400
+
+
+def test_a_picture_that_takes_too_long_is_named_and_frees_its_worker(detector: Detector) -> None:
+    slow = b"P3 700 700 255\n" + b"1 " * 1_470_000  # numbers in words: seconds of decoding
+    with served(detector, ServeSettings(picture_seconds=0.2)) as url:
+        answer = post(url, ("slow.ppm", slow), ("a.png", png(1)))
+        assert answer.status_code == 200
+        rows = answer.json()["results"]
+        assert rows[0]["error"] == "not read within 0.2 s"
+        assert rows[1]["error"] is None
+        assert httpx.get(f"{url}/health").json()["waiting"] == 0
+
+
+def test_an_idle_connection_is_closed_and_one_too_many_refused(detector: Detector) -> None:
+    with served(detector, ServeSettings(idle_seconds=0.5, connections=3)) as url:
+        port = urlsplit(url).port or 0
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        idle[0].sendall(b"GET /health HTTP/1.1\r\nHost: local")  # and never the rest
+        time.sleep(0.1)
+        assert httpx.get(f"{url}/health").status_code == 503
+        for connection in idle:
+            connection.settimeout(10)
+            assert connection.recv(1000) == b""
+            connection.close()
+        assert httpx.get(f"{url}/health").status_code == 200
+
+
 class _Slow:
     """A detector that waits until it is let go."""
 
@@ -172,16 +235,23 @@ def test_pictures_whose_clients_left_are_not_judged(detector: Detector) -> None:
         assert post(url, ("a.png", png(1))).status_code == 200
 
 
-def test_an_error_of_the_model_is_an_answer_and_not_the_end(
-    detector: Detector, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("out of memory")
+def test_an_error_of_the_model_is_that_pictures_and_poisons_no_batch(detector: Detector) -> None:
+    class Fails(_Slow):
+        def judge(self, loaded: Any, crops: Any = "centre") -> Any:
+            self.go.wait(20)
+            if any(picture.name == "bad" for picture in loaded):
+                raise RuntimeError("out of memory")
+            return self.detector.judge(loaded, crops)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(type(detector), "judge", broken)
-        assert post(url, ("a.png", png(1))).status_code == 500
-    assert post(url, ("a.png", png(1))).status_code == 200
+    fails = Fails(detector)
+    with served(fails, ServeSettings(seconds=30)) as url, ThreadPoolExecutor(6) as pool:  # type: ignore[arg-type]
+        answers = [pool.submit(post, url, (name, png(1))) for name in ("a", "b", "bad", "c", "d")]
+        until = time.monotonic() + 10
+        while httpx.get(f"{url}/health").json()["waiting"] < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        fails.go.set()
+        assert [answer.result().status_code for answer in answers] == [200, 200, 422, 200, 200]
+        assert "RuntimeError" in answers[2].result().json()["results"][0]["error"]
 
 
 def test_fifty_clients_at_once_each_get_their_own_answer(url: str, detector: Detector) -> None:
@@ -239,7 +309,7 @@ def test_a_port_that_is_taken_says_what_to_do() -> None:
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    for wrong in ({"upload_mb": 0}, {"queue": 0}, {"seconds": -1}, {"pixels": 0}, {"uploads": 3}):
+    for wrong in ({"upload_mb": 0}, {"queue": 0}, {"seconds": -1}, {"pixels": 0}, {"connections": 0}, {"uploads": 3}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ServeSettings(**wrong)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from rine.caching import files
 from rine.caching.plan import Plan, Unit
 from rine.caching.store import Store
 from rine.features import COLUMNS, shards
+from rine.files import whole_folder
 
 
 def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out: Path) -> None:
@@ -22,9 +23,6 @@ def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out
 
     A shard that the store has just so is linked, not copied: neither is ever changed in place.
     """
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     units = list(plan.units.values())
     owner = np.empty(len(plan.rows), dtype=np.int64)  # the unit that stores a row, and the row in its shard
     place = np.empty(len(plan.rows), dtype=np.int64)
@@ -32,16 +30,15 @@ def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out
         owner[unit.own], place[unit.own] = number, np.arange(len(unit.own))
     shard = np.empty(len(plan.rows), dtype=object)
     row = np.empty(len(plan.rows), dtype=np.int64)
-    for name, unit in plan.units.items():
-        file = part / (name + shards.SUFFIX)
-        at = plan.original[unit.rows]
-        _place(stores[unit.family], units, owner[at], place[at], file)
-        shard[unit.rows], row[unit.rows] = file.name, np.arange(len(unit.rows))
-    table = plan.rows.assign(shard=shard, row=row)[list(COLUMNS)]
-    table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
-    files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")
-    shutil.rmtree(out, ignore_errors=True)
-    part.replace(out)
+    with whole_folder(out) as part:
+        for name, unit in plan.units.items():
+            file = part / (name + shards.SUFFIX)
+            at = plan.original[unit.rows]
+            _place(stores[unit.family], units, owner[at], place[at], file)
+            shard[unit.rows], row[unit.rows] = file.name, np.arange(len(unit.rows))
+        table = plan.rows.assign(shard=shard, row=row)[list(COLUMNS)]
+        table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
+        files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")
 
 
 def _place(store: Store, units: list[Unit], owner: np.ndarray, place: np.ndarray, file: Path) -> None:

@@ -1,22 +1,19 @@
-"""Picture files to the pixels of their views, some ahead of the encoder, in threads or processes of their own."""
+"""Picture files to the pixels of their views, some ahead of the encoder, in processes apart."""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
+from rine import apart
 from rine.caching.views import Recipe, crops
 from rine.device import usable_cores
-from rine.pixels.pictures import UnreadablePicture, open_rgb
+from rine.pixels.pictures import UnreadablePicture, open_rgb, read
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ Pixels = np.ndarray | str  # of a picture's views (V, size, size, 3) uint8, or w
 def decode(source: Source, job: Job) -> Pixels:
     """Read a picture and make its views; one that cannot be read, or whose content is another now, gives the reason."""
     try:
-        data = (source.root / job.path).read_bytes()
+        data = read(source.root / job.path, source.max_pixels)
         if hashlib.blake2b(data, digest_size=16).hexdigest() != job.digest:
             return f"{job.path}: changed since `prepare` looked at it"
         return crops(open_rgb(data, source.max_pixels), job.digest, job.views, source.recipe)
@@ -52,50 +49,33 @@ def decode(source: Source, job: Job) -> Pixels:
         return f"{job.path}: {error.strerror or error}"
     except UnreadablePicture as error:
         return f"{job.path}: {error.reason}"
+    except MemoryError:
+        raise
+    except Exception as error:  # of a library, on a picture that nobody thought of
+        return f"{job.path}: its views cannot be made ({type(error).__name__}: {error})"
 
 
-Workers = tuple[Literal["threads", "processes"], int]
-
-
-def workers(asked: int | Literal["auto"], device: str) -> Workers:
-    """How to decode; `auto` is one worker a core that this process may use, less one for a GPU's encoder.
-
-    Beside an encoder on the CPU, threads: decoders let go of Python's lock, a thread costs no start, and those that
-    have nothing to wait for share the cores with the encoder's. A GPU is so much faster that the lock would hold it up:
-    processes.
-    """
-    if device.startswith("cpu"):
-        return "threads", usable_cores() if asked == "auto" else asked
-    return "processes", max(usable_cores() - 1, 1) if asked == "auto" else asked
+def workers(asked: int | Literal["auto"], device: str) -> int:
+    """How many processes decode; `auto` is one a core that this process may use, less one for a GPU's encoder."""
+    if asked != "auto":
+        return asked
+    return usable_cores() if device.startswith("cpu") else max(usable_cores() - 1, 1)
 
 
 T = TypeVar("T")
 
 
-def decoded(
-    source: Source, jobs: Iterable[tuple[T, Job]], how: Workers
-) -> Generator[tuple[T, Job, Pixels], None, None]:
-    """Give each job with what came with it and its pixels, in order, made a bounded number of pictures ahead.
+def decoded(source: Source, jobs: Iterable[tuple[T, Job]], n: int) -> Generator[tuple[T, Job, Pixels], None, None]:
+    """Give each job with what came with it and its pixels, in order, made by n processes some pictures ahead.
 
-    Close it when it is not read to its end: the workers stop then.
+    For n = 0 in this process, which a decoder that crashes then takes with it. Close it when it is not read to its end.
     """
-    kind, n = how
-    work = partial(decode, source)
-    if n == 0:
-        yield from ((owner, job, work(job)) for owner, job in jobs)
-        return
-    # spawn: a fork of a process with threads or a GPU may hang
-    spawn = multiprocessing.get_context("spawn")
-    pool: Executor = ThreadPoolExecutor(n) if kind == "threads" else ProcessPoolExecutor(n, mp_context=spawn)
-    waiting: deque[tuple[T, Job, Future[Pixels]]] = deque()
-    try:
-        for owner, job in jobs:
-            waiting.append((owner, job, pool.submit(work, job)))
-            if len(waiting) > 4 * n + 4:
-                owner, job, pixels = waiting.popleft()
-                yield owner, job, pixels.result()
-        while waiting:
-            owner, job, pixels = waiting.popleft()
-            yield owner, job, pixels.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def work(pair: tuple[T, Job]) -> Pixels:
+        try:
+            return apart.call(decode, source, pair[1]) if n else decode(source, pair[1])
+        except apart.Lost as lost:
+            return f"{pair[1].path}: {lost}"
+
+    for (owner, job), pixels in apart.ahead(work, jobs, n):
+        yield owner, job, pixels

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from rine.caching.decode import Job, Pixels, Source, Workers, decoded
+from rine.caching.decode import Job, Pixels, Source, decoded
 from rine.caching.draft import Draft
 from rine.caching.encode import encode_unit, encoding_threads
 from rine.caching.plan import Unit
@@ -29,7 +29,7 @@ def fill(
     encoder: Encoder,
     batch: int,
     source: Source,
-    how: Workers,
+    how: int,
     name: str,
 ) -> int:
     """Have the stores (one for each family of views) hold every unit's shard; returns how many rows were encoded.

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from rine.paths import Paths
 
 ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say which item of a stage is run
 TIMINGS = Paths().timings
+INTERRUPTED = 128 + signal.SIGINT
+_PARENT = os.getppid()
 
 
 def timed(command: Callable[..., str]) -> Callable[..., None]:
@@ -27,13 +30,18 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         _die_with_parent()
+        _end_in_order()
         start = time.perf_counter()
         try:
             line = command(*args, **kwargs)
-        except (ValueError, OSError, ImportError) as error:
+        except KeyboardInterrupt:
+            typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             if os.environ.get("RINE_TRACE"):
                 raise
-            typer.secho(f"rine {name}: {error}", fg="red", err=True)
+            words = "not enough memory" if isinstance(error, MemoryError) else error
+            typer.secho(f"rine {name}: {words}", fg="red", err=True)
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
         item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
@@ -43,6 +51,17 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
     return run
 
 
+def _end_in_order() -> None:
+    """Let SIGTERM clear up as Ctrl+C does: half-written files go, and one line is said."""
+
+    def end(*_: object) -> None:
+        typer.secho("rine: ended by SIGTERM; what was finished is kept, run it again to go on", err=True)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+
+
 def _die_with_parent() -> None:
     """Make the kernel end this process when DVC is killed: a second `dvc repro` must not run beside an orphan."""
     if sys.platform == "linux" and "DVC_STAGE" in os.environ:
@@ -50,6 +69,8 @@ def _die_with_parent() -> None:
 
         pr_set_pdeathsig = 1  # linux/prctl.h
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        if os.getppid() != _PARENT:  # it was killed while this process started
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _record(stage: str, seconds: float) -> None:

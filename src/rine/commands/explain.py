@@ -52,11 +52,12 @@ def explain(
 
         from rine.detector.explanation import explanation
         from rine.drawing import png
+        from rine.files import write_whole
 
         base.parent.mkdir(parents=True, exist_ok=True)
         written = [base.with_name(f"{base.name}.{kind}") for kind in ("png", "json")]
-        written[0].write_bytes(png(explanation(pixels, evidence, detector.name)))
-        written[1].write_text(json.dumps(evidence.as_dict(), indent=1) + "\n", encoding="utf-8")
+        write_whole(written[0], png(explanation(pixels, evidence, detector.name)))
+        write_whole(written[1], (json.dumps(evidence.as_dict(), indent=1) + "\n").encode())
     verdict = evidence.verdict
     typer.echo(
         f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {evidence.stability}"

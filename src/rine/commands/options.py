@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,10 +61,14 @@ def plain_errors(command: str) -> Iterator[None]:
     """Show what the user can mend as one message, without a trace (RINE_TRACE=1 shows it), and exit with status 2."""
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
+    except KeyboardInterrupt:
+        typer.secho(f"rine {command}: interrupted", err=True)
+        raise typer.Exit(128 + signal.SIGINT) from None
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         if os.environ.get("RINE_TRACE") or isinstance(error, BrokenPipeError):
             raise
-        typer.secho(f"rine {command}: {error}", fg="red", err=True)
+        words = "not enough memory" if isinstance(error, MemoryError) else error
+        typer.secho(f"rine {command}: {words}", fg="red", err=True)
         raise typer.Exit(UNUSABLE) from error
 
 

@@ -60,6 +60,7 @@ def _format(form: Form, stream: IO[str] | None, header: bool) -> Write:
 
         return write_json
     rows = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    quoted = csv.DictWriter(stream, COLUMNS, lineterminator="\n", quoting=csv.QUOTE_ALL)
     if header:
         rows.writeheader()
 
@@ -67,7 +68,8 @@ def _format(form: Form, stream: IO[str] | None, header: bool) -> Write:
         values = row(verdict)
         for name in ("probability", "logit", "seconds"):
             values[name] = "" if values[name] is None else f"{values[name]:.6g}"
-        rows.writerow(values)
+        # Python leaves a lone carriage return unquoted, which every reader takes for a row's end
+        (quoted if "\r" in f"{verdict.path}{verdict.error}" else rows).writerow(values)
         stream.flush()
 
     return write_csv
@@ -84,9 +86,8 @@ def _table(stream: IO[str] | None) -> Write:
     def write(verdict: Verdict) -> None:
         name = printable(verdict.path)
         if verdict.error is not None:
-            line = Text(
-                f"{'unreadable':<12} {'':>11} {'':>8} {verdict.seconds:>7.3f}  {name}: {verdict.error}", style="dim"
-            )
+            why = printable(verdict.error)
+            line = Text(f"{'unreadable':<12} {'':>11} {'':>8} {verdict.seconds:>7.3f}  {name}: {why}", style="dim")
         else:
             line = Text(f"{verdict.verdict:<12}", style=COLOURS[str(verdict.verdict)])
             numbers = f" {verdict.probability:>11.3f} {verdict.logit:>8.2f} {verdict.seconds:>7.3f}  {name}"

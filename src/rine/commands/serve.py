@@ -22,6 +22,10 @@ def serve(
     pixels: Annotated[
         int, typer.Option(envvar="RINE_SERVE_PIXELS", min=1, help="Pixels that a picture may have.")
     ] = 50_000_000,
+    picture_seconds: Annotated[
+        float,
+        typer.Option(envvar="RINE_SERVE_PICTURE_SECONDS", min=0.1, help="Seconds that decoding a picture may take."),
+    ] = 10,
     files: Annotated[
         int, typer.Option(envvar="RINE_SERVE_FILES", min=1, max=1000, help="Pictures that a request may have.")
     ] = 32,
@@ -29,6 +33,13 @@ def serve(
     seconds: Annotated[
         float, typer.Option(envvar="RINE_SERVE_SECONDS", min=0.1, help="Seconds that a request may take.")
     ] = 60,
+    connections: Annotated[
+        int, typer.Option(envvar="RINE_SERVE_CONNECTIONS", min=1, help="Connections that may be open at once.")
+    ] = 128,
+    idle_seconds: Annotated[
+        float,
+        typer.Option(envvar="RINE_SERVE_IDLE_SECONDS", min=0.1, help="Seconds after which an idle one is closed."),
+    ] = 15,
 ) -> None:
     """Open a page to drop pictures on, with an HTTP API behind it (openapi.json), on 127.0.0.1 only.
 
@@ -42,7 +53,16 @@ def serve(
             need(module, "serve")
         from rine.serve.settings import ServeSettings
 
-        settings = ServeSettings(upload_mb=upload_mb, pixels=pixels, files=files, queue=queue, seconds=seconds)
+        settings = ServeSettings(
+            upload_mb=upload_mb,
+            pixels=pixels,
+            picture_seconds=picture_seconds,
+            files=files,
+            queue=queue,
+            seconds=seconds,
+            connections=connections,
+            idle_seconds=idle_seconds,
+        )
         from rine.detector import Detector
         from rine.serve.run import listen, run
 

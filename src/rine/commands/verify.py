@@ -57,7 +57,9 @@ def _same_bytes() -> bool:
         return True
     typer.secho(
         f"verify: other bytes than those committed, which this machine should have given: {_listed(changed)}\n"
-        "docs/reproducibility.md says what to do; `git checkout dvc.lock metrics plots` brings back the committed ones",
+        "docs/reproducibility.md says what to do. To go on from what was made here, commit dvc.lock, metrics, plots. "
+        "Back to what was committed: `git checkout dvc.lock metrics plots && dvc repro`; `dvc checkout` instead would "
+        "delete models and results that DVC's cache has not as committed",
         fg="red",
         err=True,
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from rine.pixels.pictures import UnreadablePicture, open_rgb, opened
+from rine.pixels.pictures import UnreadablePicture, load, opened, read, to_rgb
 
 # The standard luminance table, ITU-T T.81 (1992) table K.1, in natural order
 STANDARD_LUMINANCE = (
@@ -54,38 +54,31 @@ def examine(path: Path, max_pixels: int) -> Facts | Skipped:
     if path.is_symlink() and not path.exists():
         return Skipped("a link that leads nowhere")
     try:
-        with opened(path, max_pixels) as header:
-            kind, mode, exif = str(header.format), header.mode, bool(header.info.get("exif"))
-            tables = getattr(header, "quantization", None)
-        image = open_rgb(path, max_pixels)  # (H, W, 3)
-        size, digest = _digest(path)
+        content = read(path, max_pixels)  # once: a file that changes meanwhile is one or the other
+        with opened(content, max_pixels) as image:
+            kind, mode, exif = str(image.format), image.mode, bool(image.info.get("exif"))
+            tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
+            load(image, str(path))
+            pixels = to_rgb(image, str(path))  # (H, W, 3)
+        del image  # Pillow's copy of the pixels, before the next is made
     except UnreadablePicture as error:
         return Skipped(error.reason)
     except OSError as error:
         return Skipped(f"cannot be read ({error.strerror or error})")
-    quality, standard = jpeg_quality(tuple(tables[0])) if tables else (None, None)
+    # the luminance table is the first, which need not be number 0
+    quality, standard = jpeg_quality(tuple(tables[min(tables)])) if tables else (None, None)
     return Facts(
-        digest=digest,
-        bytes=size,
-        width=image.shape[1],
-        height=image.shape[0],
+        digest=hashlib.blake2b(content, digest_size=16).hexdigest(),
+        bytes=len(content),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
         format=kind,
         mode=mode,
         jpeg_quality=quality,
         jpeg_standard=standard,
         exif=exif,
-        dhash=dhash(Image.fromarray(image)),
+        dhash=dhash(Image.fromarray(pixels)),
     )
-
-
-def _digest(path: Path) -> tuple[int, str]:
-    """Size in bytes and blake2b of a file, without holding it whole."""
-    size, digest = 0, hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            size += len(chunk)
-            digest.update(chunk)
-    return size, digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
+from rine import apart
 from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
@@ -21,8 +20,7 @@ from rine.device import usable_cores
 from rine.features.table import COLUMNS, PICTURE
 from rine.progress import progress
 
-CHUNK = 32  # pictures a worker takes at once
-WORTH_A_POOL = 256  # fewer pictures are read sooner than processes start
+CHUNK = 32  # pictures whose facts are remembered at once
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,14 @@ def read_all(
     n_reused = sum(path in stats for path in facts)
     todo = [path for path in paths if path not in facts]
     with progress(len(todo), "pictures", "prepare") as bar:
-        for batch, examined in _examined(root, todo, max_pixels, workers):
-            facts.update(zip(batch, examined, strict=True))
-            if remembered:
-                remembered.put(((root / path).absolute(), stats[path], facts[path]) for path in batch if path in stats)
+        examined = _examined(root, todo, max_pixels, workers)
+        while batch := dict(islice(examined, CHUNK)):
+            whole = {path: fact for path, fact in batch.items() if not isinstance(fact, apart.Lost)}
+            facts |= whole | {path: Skipped(str(fact)) for path, fact in batch.items() if isinstance(fact, apart.Lost)}
+            if remembered:  # not of what was lost: it may have been the machine
+                remembered.put(
+                    ((root / path).absolute(), stats[path], fact) for path, fact in whole.items() if path in stats
+                )
             bar.advance(len(batch))
     return {path: facts[path] for path in paths}, n_reused
 
@@ -125,21 +127,17 @@ def _printable(path: str) -> str:
 
 def _examined(
     root: Path, paths: list[str], max_pixels: int, workers: int | None
-) -> Iterator[tuple[list[str], list[Facts | Skipped]]]:
-    """Facts in batches, in order; in processes of their own where there is enough to do."""
-    batches = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    work = partial(_batch, root, max_pixels)
+) -> Iterator[tuple[str, Facts | Skipped | apart.Lost]]:
+    """Each path with its facts, in order, looked at by so many processes; 0: by this one."""
     workers = usable_cores() if workers is None else workers
-    if workers < 2 or len(paths) < WORTH_A_POOL:
-        yield from zip(batches, map(work, batches), strict=True)
-        return
-    # spawn: a fork of a process with threads (a progress bar has one) may hang
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from zip(batches, pool.map(work, batches), strict=True)
 
+    def look(path: str) -> Facts | Skipped | apart.Lost:
+        try:
+            return apart.call(examine, root / path, max_pixels) if workers else examine(root / path, max_pixels)
+        except apart.Lost as lost:
+            return lost
 
-def _batch(root: Path, max_pixels: int, paths: list[str]) -> list[Facts | Skipped]:
-    return [examine(root / path, max_pixels) for path in paths]
+    return apart.ahead(look, paths, workers)
 
 
 def write(index: Index, out: Path) -> None:

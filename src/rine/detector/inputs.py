@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import IO, Any, cast
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from rine.pixels.pictures import UnreadablePicture, load, open_rgb, to_rgb
+from rine import apart
+from rine.pixels.crops import CropRule, crops_of, file_crops
+from rine.pixels.pictures import UnreadablePicture, load, most_bytes, open_rgb, to_rgb
 
 # An UnreadablePicture stands for one that is known to be unreadable already, and gets its verdict in its place
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor | UnreadablePicture
@@ -22,8 +25,15 @@ def is_one(images: Any) -> bool:
     return isinstance(images, str | bytes | os.PathLike | Image.Image | UnreadablePicture) or hasattr(images, "read")
 
 
-def pixels_of(image: Picture, max_pixels: int) -> np.ndarray:
-    """RGB pixels (H, W, 3), uint8, of a picture.
+def crops_from(image: Picture, max_pixels: int, rule: CropRule, size: int, wall: float | None = None) -> np.ndarray:
+    """The crops (V, size, size, 3), uint8, of a picture; raises as `pixels_of`."""
+    if _is_file(image):
+        return _apart(image, file_crops, _content(image, max_pixels), max_pixels, rule, size, wall=wall)
+    return crops_of(pixels_of(image, max_pixels), rule, size)
+
+
+def pixels_of(image: Picture, max_pixels: int, wall: float | None = None) -> np.ndarray:
+    """RGB pixels (H, W, 3), uint8, of a picture; a file is decoded in a process apart, in so many seconds at most.
 
     Raises `UnreadablePicture` for a file that has none or more than `max_pixels`, `TypeError` for what is no picture,
     and `ValueError` for an array or a tensor of another shape, type or range.
@@ -32,13 +42,33 @@ def pixels_of(image: Picture, max_pixels: int) -> np.ndarray:
         raise image
     if isinstance(image, Image.Image):
         return _from_pil(image, max_pixels)
-    if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
-        return open_rgb(cast("str | bytes", image), max_pixels)
+    if _is_file(image):
+        return _apart(image, open_rgb, _content(image, max_pixels), max_pixels, wall=wall)
     if isinstance(image, Tensor):
         return _from_array(image.detach().cpu().numpy(), channels_first=True)
     if isinstance(image, np.ndarray):
         return _from_array(image, channels_first=False)
     raise TypeError(f"a picture is a path, bytes, a PIL image, an array or a tensor; got {type(image).__name__}")
+
+
+def _is_file(image: Any) -> bool:
+    return isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read")
+
+
+def _content(image: Any, max_pixels: int) -> str | bytes:
+    """What a process apart can open: a path, or bytes."""
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | os.PathLike):
+        return cast(str, os.fspath(image))
+    return cast(bytes, image.read(most_bytes(max_pixels) + 1))
+
+
+def _apart(image: Any, function: Callable[..., np.ndarray], *args: Any, wall: float | None) -> np.ndarray:
+    try:
+        return apart.call(function, *args, wall=wall)
+    except apart.Lost as lost:
+        raise UnreadablePicture(name_of(image), str(lost)) from lost
 
 
 def name_of(image: Picture) -> str:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from rine.pixels.pictures import Source, open_rgb
 from rine.pixels.transforms import centre_crop, pad, ten_crop
 
 CropRule = Literal["centre", "ten", "grid"]
@@ -28,6 +29,11 @@ def crops_of(image: np.ndarray, rule: CropRule, size: int) -> np.ndarray:
     raise ValueError(f"crops = {rule!r}; choose from {list(get_args(CropRule))}")
 
 
+def file_crops(source: Source, max_pixels: int, rule: CropRule, size: int) -> np.ndarray:
+    """Decode a picture and cut its crops; raises as `open_rgb` does."""
+    return crops_of(open_rgb(source, max_pixels), rule, size)
+
+
 def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:
     """Tops and lefts of crops that lie evenly over a picture (H, W), row by row; at most `most` a side.
 
@@ -38,9 +44,9 @@ def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:
 
 
 def cut(image: np.ndarray, places: Sequence[tuple[int, int]], size: int) -> np.ndarray:
-    """Crops (V, size, size, 3) at places of a picture, which is padded first where it is smaller than a crop."""
-    image = pad(image, size)
-    return np.stack([image[top : top + size, left : left + size] for top, left in places])
+    """Crops (V, size, size, 3) at places of a picture, padded where it is smaller than a crop."""
+    # crop by crop: a strip of a million pixels, padded whole, would fill the memory
+    return np.stack([pad(image[top : top + size, left : left + size], size) for top, left in places])
 
 
 def _places(side: int, size: int, most: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from rine.drawing import png, styled
+from rine.files import whole_folder, write_whole
 from rine.report import page
 from rine.report.estimates import by_generator
 from rine.report.labels import METRICS, settings_of
@@ -43,14 +45,15 @@ def render(report: Report, notice: str = "") -> dict[str, bytes]:
 
 
 def write_plots(report: Report, images: Mapping[str, bytes], folder: Path) -> None:
-    """Every figure as a picture and its data as a CSV, for people and for `dvc plots`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("*.png"), *folder.glob("*.csv")]:
-        old.unlink()  # its stage may have left nothing this time
-    for key, picture in images.items():
-        (folder / f"{key}.png").write_bytes(picture)
-    for figure in figures_of(report):
-        figure.data.to_csv(folder / f"{figure.key}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    """Every figure as a picture and its data as a CSV, for people and for `dvc plots`: all of them, or those before."""
+    with whole_folder(folder) as part:
+        for key, picture in images.items():
+            (part / f"{key}.png").write_bytes(picture)
+        for figure in figures_of(report):
+            figure.data.to_csv(part / f"{figure.key}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        for other in folder.iterdir() if folder.is_dir() else ():
+            if other.suffix not in {".png", ".csv"}:  # those of stages that left nothing this time go
+                shutil.copy2(other, part)
 
 
 def write_page(
@@ -60,8 +63,8 @@ def write_page(
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for key, picture in images.items():
         (folder / "figures" / f"{key}.png").write_bytes(picture)
-    (folder / "index.html").write_text(page.html(title, notice, lead, report, images), encoding="utf-8")
-    (folder / "report.md").write_text(page.as_markdown(title, notice, lead, report), encoding="utf-8")
+    write_whole(folder / "index.html", page.html(title, notice, lead, report, images).encode())
+    write_whole(folder / "report.md", page.as_markdown(title, notice, lead, report).encode())
 
 
 def write_latex(report: Report, folder: Path) -> None:
@@ -90,7 +93,7 @@ def write_metrics(study: Study, folder: Path) -> None:
         }
     folder.mkdir(parents=True, exist_ok=True)
     for file, values in (("report", headline), ("generators", generators)):
-        (folder / f"{file}.json").write_text(json.dumps(values, indent=2) + "\n")
+        write_whole(folder / f"{file}.json", (json.dumps(values, indent=2) + "\n").encode())
 
 
 def _rounded(value: Any) -> float | None:

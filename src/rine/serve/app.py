@@ -9,6 +9,7 @@ from importlib.resources import files as package_files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, File, HTTPException, Query, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -23,6 +24,7 @@ from rine.serve.manners import Manners
 from rine.serve.settings import HOST, ServeSettings
 from rine.serve.worker import QueueFull, Worker
 
+LONGEST_NAME = 255  # characters of a file's name that come back
 ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 
 
@@ -78,6 +80,7 @@ class Problem(BaseModel):
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     408: {"model": Problem, "description": "It took longer than a request may."},
+    400: {"model": Problem, "description": "It is no form, has too many parts, or a query key twice."},
     413: {"model": Problem, "description": "The request is too large, or has too many files."},
     429: {"model": Problem, "description": "Too many pictures wait; try again after the seconds in Retry-After."},
 }
@@ -87,7 +90,7 @@ Cells = Annotated[int, Query(ge=1, le=12, description="Crops a side of the map a
 
 def create_app(detector: Detector, settings: ServeSettings) -> FastAPI:
     """The application for one model; the thread that judges lives as long as it does."""
-    worker = Worker(detector, settings.queue)
+    worker = Worker(detector, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -101,6 +104,7 @@ def create_app(detector: Detector, settings: ServeSettings) -> FastAPI:
     # A page elsewhere whose name is made to point at this machine must not read verdicts (DNS rebinding)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     app.exception_handler(QueueFull)(_queue_full)
+    app.exception_handler(RequestValidationError)(_not_understood)
     _add_api(app, worker, settings)
     _add_page(app)
     return app
@@ -121,7 +125,7 @@ def _add_api(app: FastAPI, worker: Worker, settings: ServeSettings) -> None:
         """Judge pictures. A file that cannot be read has its row with an `error`; where none can, the status is 422."""
         if len(files) > settings.files:
             raise HTTPException(413, f"{len(files)} files are more than the {settings.files} that a request may have")
-        verdicts = await worker.judge([(file.filename or "", file.file) for file in files], crops)
+        verdicts = await worker.judge([(_name(file), file.file) for file in files], crops)
         if all(verdict.error is not None for verdict in verdicts):
             response.status_code = 422
         return Predictions(results=verdicts)
@@ -132,7 +136,7 @@ def _add_api(app: FastAPI, worker: Worker, settings: ServeSettings) -> None:
     ) -> Evidence:
         """Judge a picture and say what the verdict rests on; costs cells² + 21 passes of the encoder at most."""
         try:
-            found = await worker.explain(file.filename or "", file.file, crops, cells)
+            found = await worker.explain(_name(file), file.file, crops, cells)
         except UnreadablePicture as error:
             raise HTTPException(422, error.reason) from error
         return Evidence(**found.as_dict())
@@ -178,6 +182,18 @@ def _asset(content: bytes, kind: str) -> Callable[[], Awaitable[Response]]:
         return Response(content, media_type=kind)
 
     return asset
+
+
+def _name(file: UploadFile) -> str:
+    """A file's name as JSON can carry it."""
+    return (file.filename or "").encode("utf-8", "replace").decode()[:LONGEST_NAME]
+
+
+async def _not_understood(_: Request, error: Exception) -> JSONResponse:
+    """Which part of a request is wrong, without what was sent: it may be a picture's bytes."""
+    assert isinstance(error, RequestValidationError)
+    detail = "; ".join(f"{' '.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return JSONResponse({"detail": detail}, 422)
 
 
 async def _queue_full(_: Request, error: Exception) -> JSONResponse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +23,7 @@ HEADERS = {
 
 
 class Manners:
-    """ASGI middleware: headers that keep the page to itself; what another site's page sends is refused (403)."""
+    """ASGI middleware: headers that keep the page to itself; no other site's page (403), no key twice (400)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -38,5 +40,9 @@ class Manners:
 
         if (b"sec-fetch-site", b"cross-site") in scope["headers"] and scope["method"] != "GET":
             await refuse(with_headers, 403, "a page of another site may not use this server")
+            return
+        keys = [key for key, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)]
+        if len(keys) > len(set(keys)):  # which of the two was meant?
+            await refuse(with_headers, 400, "a key stands twice in the query")
             return
         await self.app(scope, receive, with_headers)

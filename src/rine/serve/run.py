@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -9,6 +10,7 @@ import webbrowser
 
 import numpy as np
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from rine.detector import Detector
 from rine.serve.app import create_app
@@ -37,14 +39,41 @@ def run(detector: Detector, settings: ServeSettings, server: socket.socket, brow
     detector(np.zeros((1, 1, 3), np.uint8))  # what is set up at first use is not the first visitor's to wait for
     url = f"http://{HOST}:{server.getsockname()[1]}"
     print(f"rine serves {detector.name} at {url} (Ctrl+C ends it)", flush=True)
-    config = uvicorn.Config(
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [url]).start()
+    uvicorn.Server(config(detector, settings)).run(sockets=[server])
+
+
+def config(detector: Detector, settings: ServeSettings) -> uvicorn.Config:
+    """How the application is served, with the limits on connections."""
+    return uvicorn.Config(
         create_app(detector, settings),
-        log_level="warning",
+        http=impatient(settings.idle_seconds),
+        limit_concurrency=settings.connections + 1,  # uvicorn refuses the one that reaches the number
+        log_level="error",  # a refused connection is no news
         access_log=False,  # what people look at is not written down
-        timeout_keep_alive=30,
+        timeout_keep_alive=max(int(settings.idle_seconds), 1),
         timeout_graceful_shutdown=10,
         server_header=False,
     )
-    if browser:
-        threading.Timer(0.5, webbrowser.open, [url]).start()
-    uvicorn.Server(config).run(sockets=[server])
+
+
+def impatient(seconds: float) -> type[asyncio.Protocol]:
+    """uvicorn's protocol, which closes connections that have asked nothing for so long, or ask in drops."""
+
+    class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(seconds, self.look, self.cycle)
+
+        def look(self, before: object) -> None:
+            """Close it if it waits for the very request that it waited for before."""
+            waits = self.cycle is None or self.cycle.response_complete
+            if self.transport.is_closing():
+                return
+            if waits and self.cycle is before:
+                self.transport.close()
+                return
+            self.loop.call_later(seconds, self.look, self.cycle)
+
+    return Impatient

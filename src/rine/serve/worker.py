@@ -1,18 +1,25 @@
-"""One thread that judges, fed by a queue: the model is used by one at a time, and pictures that wait go as a batch."""
+"""Uploaded files to verdicts: processes apart decode some at once, one thread judges what waits together as a batch."""
 
 from __future__ import annotations
 
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from rine.detector import Detector, Verdict
+import numpy as np
+
+from rine.detector import Detector, Loaded, Verdict
 from rine.detector.explain import Explanation, explain
+from rine.device import usable_cores
 from rine.pixels.crops import CropRule
+from rine.pixels.pictures import UnreadablePicture
+from rine.serve.settings import ServeSettings
+
+LARGE = 2  # decoded pictures, whole for their evidence, that are in memory at once
 
 
 class QueueFull(Exception):
@@ -21,21 +28,28 @@ class QueueFull(Exception):
 
 @dataclass(frozen=True)
 class _Job:
-    file: IO[bytes]  # as it was uploaded, on disk where it is large; decoded one at a time
+    file: IO[bytes]  # as it was uploaded, on disk where it is large
     name: str
     crops: CropRule
+    ends: float  # when its request does, by the monotonic clock
     cells: int = 0  # of the map; 0: the verdict alone
     result: Future[Any] = field(default_factory=Future)
 
 
-class Worker:
-    """Judges uploaded files in the order in which they came; `start` and `stop` it, or use it as a context."""
+_Decoded = tuple[_Job, Loaded | np.ndarray]  # crops, or all pixels where there is evidence to gather
 
-    def __init__(self, detector: Detector, most: int) -> None:
-        self.detector, self.most = detector, most
+
+class Worker:
+    """Judges uploaded files; use it as a context."""
+
+    def __init__(self, detector: Detector, settings: ServeSettings) -> None:
+        self.detector, self.settings = detector, settings
         self.waiting = self.served = 0
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        # bounded: what is decoded waits in memory, what is not on disk
+        self._decoded: queue.Queue[_Decoded | None] = queue.Queue(2 * detector.batch_size)
+        self._large = threading.Semaphore(LARGE)
         self._lock = threading.Lock()
+        self._decoders = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def __enter__(self) -> Worker:
@@ -43,65 +57,121 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._jobs.put(None)
+        self._decoders.shutdown(cancel_futures=True)
+        self._decoded.put(None)
         self._thread.join()
 
     async def judge(self, files: list[tuple[str, IO[bytes]]], crops: CropRule) -> list[Verdict]:
         """Verdicts on open files, in their order; raises `QueueFull`, all of them or none are taken."""
-        return await self._submit([_Job(file, name, crops) for name, file in files])
+        ends = time.monotonic() + self.settings.seconds
+        return await self._submit([_Job(file, name, crops, ends) for name, file in files])
 
     async def explain(self, name: str, file: IO[bytes], crops: CropRule, cells: int) -> Explanation:
-        """A verdict with its evidence; raises `QueueFull`, and `UnreadablePicture` where there are no pixels."""
-        [found] = await self._submit([_Job(file, name, crops, cells)])
+        """A verdict with its evidence; raises `QueueFull`, and `UnreadablePicture` where there is none."""
+        ends = time.monotonic() + self.settings.seconds
+        [found] = await self._submit([_Job(file, name, crops, ends, cells)])
         return found
 
     async def _submit(self, jobs: list[_Job]) -> list[Any]:
         with self._lock:
-            if self.waiting + len(jobs) > self.most:
-                raise QueueFull(f"{self.waiting} pictures wait, and no more than {self.most} may; try again later")
+            if self.waiting + len(jobs) > self.settings.queue:
+                most = self.settings.queue
+                raise QueueFull(f"{self.waiting} pictures wait, and no more than {most} may; try again later")
             self.waiting += len(jobs)
         for job in jobs:
-            self._jobs.put(job)
+            self._decoders.submit(self._decode, job)
         # Cancelled with the request: a job whose client is gone is passed over
         return await asyncio.gather(*(asyncio.wrap_future(job.result) for job in jobs))
 
+    def _decode(self, job: _Job) -> None:
+        if job.cells:
+            self._large.acquire()
+        if job.result.cancelled():
+            self._done(job)
+            return
+        seconds = max(0.0, min(self.settings.picture_seconds, job.ends - time.monotonic()))
+        try:
+            if job.cells:
+                self._decoded.put((job, self.detector.pixels(job.file, seconds)))
+            else:
+                self._decoded.put((job, self.detector.read(job.file, job.crops, job.name, seconds)))
+        except Exception as error:  # of this picture, whatever it is
+            self._answer(job, error)
+
     def _run(self) -> None:
-        held: _Job | None = None  # taken from the queue and of another kind than the batch before it
-        while (job := held or self._jobs.get()) is not None:
-            batch, held, end = [job], None, False
+        held: _Decoded | None = None  # taken from the queue and of another kind than the batch before it
+        while (first := held or self._decoded.get()) is not None:
+            job, picture = first
+            batch, held, end = [first], None, False
             while not job.cells and len(batch) < self.detector.batch_size:
                 try:
-                    following = self._jobs.get_nowait()
+                    following = self._decoded.get_nowait()
                 except queue.Empty:
                     break
                 if following is None:
                     end = True
                     break
-                if following.cells or following.crops != job.crops:
+                if following[0].cells or following[0].crops != job.crops:
                     held = following
                     break
                 batch.append(following)
-            self._finish([job for job in batch if job.result.set_running_or_notify_cancel()], len(batch))
+            batch = self._wanted(batch)
+            if batch and isinstance(picture, np.ndarray):
+                self._explain(job, picture)
+            elif batch:
+                self._judge(batch)
+            del first, picture, batch  # pixels, perhaps many
             if end:
                 return
 
-    def _finish(self, batch: list[_Job], taken: int) -> None:
-        work: Callable[[list[_Job]], list[Any]] = self._explain if batch and batch[0].cells else self._judge
+    def _wanted(self, batch: list[_Decoded]) -> list[_Decoded]:
+        wanted = []
+        for job, picture in batch:
+            if job.result.set_running_or_notify_cancel():
+                wanted.append((job, picture))
+            else:
+                self._done(job)
+        return wanted
+
+    def _judge(self, batch: list[_Decoded]) -> None:
+        """An answer each: where the model fails on all together, it is tried on one after the other."""
+        loaded = [picture for _, picture in batch if isinstance(picture, Loaded)]
         try:
-            results = work(batch) if batch else []
-        except Exception as error:  # an answer each, and the thread lives on
-            for job in batch:
-                job.result.set_exception(error)
+            verdicts = self.detector.judge(loaded, batch[0][0].crops)
+        except Exception as error:
+            if len(batch) > 1:
+                for one in batch:
+                    self._judge([one])
+                return
+            [(job, _)] = batch
+            words = f"the model failed on it ({type(error).__name__})"
+            verdicts = [Verdict(job.name, None, None, None, self.detector.name, job.crops, 0.0, words)]
+        for (job, _), verdict in zip(batch, verdicts, strict=True):
+            self._answer(job, verdict)
+
+    def _explain(self, job: _Job, pixels: np.ndarray) -> None:
+        try:
+            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, name=job.name))
+        except Exception as error:
+            words = f"the model failed on it ({type(error).__name__})"
+            self._answer(job, UnreadablePicture(job.name, words))
+
+    def _answer(self, job: _Job, answer: Any) -> None:
+        if not job.result.running() and not job.result.set_running_or_notify_cancel():
+            self._done(job)
+            return
+        if isinstance(answer, UnreadablePicture):
+            job.result.set_exception(answer)
+        elif isinstance(answer, Exception):
+            words = f"it could not be read ({type(answer).__name__})"
+            job.result.set_exception(UnreadablePicture(job.name, words))
         else:
-            for job, result in zip(batch, results, strict=True):
-                job.result.set_result(result)
+            job.result.set_result(answer)
+        self._done(job, served=1)
+
+    def _done(self, job: _Job, served: int = 0) -> None:
+        if job.cells:
+            self._large.release()
         with self._lock:
-            self.waiting -= taken
-            self.served += len(batch)
-
-    def _judge(self, batch: list[_Job]) -> list[Verdict]:
-        loaded = [self.detector.read(job.file, job.crops, name=job.name) for job in batch]
-        return self.detector.judge(loaded, batch[0].crops)
-
-    def _explain(self, batch: list[_Job]) -> list[Explanation]:
-        return [explain(self.detector, job.file, job.crops, job.cells, name=job.name) for job in batch]
+            self.waiting -= 1
+            self.served += served

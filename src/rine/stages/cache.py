@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from rine import apart
 from rine.caching import views
 from rine.caching.assemble import assemble
 from rine.caching.decode import Source, workers
@@ -33,6 +34,8 @@ TRACKED = (
 def run(study: Params, paths: Paths, encoder: str, feature_set: str) -> str:
     """Write artifacts/features/<encoder>/<set>/; a set that the study does not read with this encoder is left empty."""
     config, pictures = study.encoders[encoder], _pictures(study, paths, encoder, feature_set)
+    if not pictures.empty and study.runtime.workers != 0:
+        apart.start("rine.caching.decode")  # what decodes imports its modules while the encoder is loaded
     loaded = None if pictures.empty else load(config, study.runtime)
     recipe = views.recipe(feature_set, study, loaded.image_size if loaded else 0)
     planned = plan(views.expand(pictures, recipe), study.cache.shard_rows)

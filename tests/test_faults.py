@@ -1,0 +1,101 @@
+"""What is interrupted, or finds no room, says so in one line, leaves nothing half-written, and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rine.report import write
+from rine.report.section import Content, Figure, Report
+from rine.sample import Sizes, make_sample
+
+RINE = [sys.executable, "-m", "rine.cli"]
+
+
+def figure(key: str, fails: bool = False) -> Figure:
+    class Data(pd.DataFrame):
+        def to_csv(self, *args: object, **kwargs: object) -> None:  # type: ignore[override]
+            raise OSError(28, "No space left on device")
+
+    return Figure(key, "", "", lambda: None, Data() if fails else pd.DataFrame({"x": [1]}))  # type: ignore[arg-type]
+
+
+def contents(*figures: Figure) -> Report:
+    return {None: Content([], figures=list(figures))}  # type: ignore[dict-item]
+
+
+def test_a_report_that_fails_leaves_the_plots_of_the_one_before(tmp_path: Path) -> None:
+    plots = tmp_path / "plots"
+    write.write_plots(contents(figure("a"), figure("b")), {"a": b"1", "b": b"2"}, plots)
+    (plots / "notes.txt").write_text("kept")
+    with pytest.raises(OSError, match="No space"):
+        write.write_plots(contents(figure("a"), figure("c", fails=True)), {"a": b"new", "c": b"3"}, plots)
+    assert sorted(path.name for path in plots.iterdir()) == ["a.csv", "a.png", "b.csv", "b.png", "notes.txt"]
+    assert (plots / "a.png").read_bytes() == b"1"
+    write.write_plots(contents(figure("a")), {"a": b"new"}, plots)
+    assert sorted(path.name for path in plots.iterdir()) == ["a.csv", "a.png", "notes.txt"]
+    assert list(tmp_path.iterdir()) == [plots]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `rine prepare` takes a while: a few large pictures that take a second each."""
+    folder = tmp_path_factory.mktemp("study")
+    make_sample(
+        folder / "data", Sizes(train=4, val=1, test=1, latent_train=4, latent_valid=2, synthbuster=1), workers=1
+    )
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (2500, 2500, 3), dtype=np.uint8))
+    for place in sorted((folder / "data").rglob("*.png"))[:6]:
+        noise.save(place, compress_level=0)
+    (folder / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+    return folder
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stage_that_is_interrupted_says_one_line_and_leaves_nothing(study: Path, number: int, status: int) -> None:
+    environment = os.environ | {"RINE_STORE": str(study / f"store-{status}")}
+    with subprocess.Popen(
+        [*RINE, "prepare"], cwd=study, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.monotonic() + 60
+        while not (study / f"store-{status}").exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)  # the first pictures have been looked at
+        process.send_signal(number)
+        said, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert said == ""
+    assert "Traceback" not in errors
+    assert "run it again to go on" in errors.splitlines()[-1]
+    assert not (study / "artifacts").exists()
+    assert not (study / "metrics").exists()
+
+
+def test_with_too_little_memory_there_is_an_error_and_no_hang(study: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
+
+    done = subprocess.run(
+        [*RINE, "prepare"],
+        cwd=study,
+        env=os.environ | {"RINE_STORE": str(study / "small")},
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode == 0:  # there was enough: nothing may have been left out
+        assert "left out" not in done.stdout
+    else:
+        assert done.stderr.strip()
