@@ -37,7 +37,7 @@ report: $(VENV)/.study  ## the pages again, from the scores that are there
 
 audit: $(VENV)/.study  ## known holes in the locked packages; needs a network
 	$(PIP) pip-audit
-	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip || \
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict || \
 	  { echo "audit: a hole was found, or no database could be reached: see above" >&2; exit 1; }
 
 $(BIN)/python:

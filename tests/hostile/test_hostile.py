@@ -87,7 +87,7 @@ def test_the_index_leaves_out_what_it_must_and_says_why(folder: Path, expected: 
     reasons |= {Path(path).name: reason for path, reason in zip(*made.skipped.T.to_numpy(), strict=True)}
     assert reasons.pop("good.png") is None
     known = {name: words for name, words in expected.items() if name in reasons}
-    not_utf8 = named.NOT_UTF8.decode("utf-8", "backslashreplace")
+    not_utf8 = os.fsdecode(named.NOT_UTF8).encode("utf-8", "backslashreplace").decode()
     assert reasons.pop(not_utf8) == "the file's name is not UTF-8"
     # the others are no files, which the layouts do not list
     assert set(expected) - set(known) <= {

@@ -21,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from rine.apart.budget import Budget
 
@@ -36,6 +36,13 @@ CRASHED = "what reads it crashed or ran out of memory"
 
 class Lost(Exception):
     """A call that gave no answer: too slow, too much memory, or its process died. `str` says which, in plain words."""
+
+
+class Limits(TypedDict, total=False):
+    """Of a call: seconds of a processor, and by the clock."""
+
+    seconds: float
+    wall: float
 
 
 def call(function: Callable[..., T], *args: Any, seconds: float = SECONDS, wall: float | None = None) -> T:

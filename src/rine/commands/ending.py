@@ -68,9 +68,10 @@ def _die_with_parent() -> None:
         import ctypes
 
         pr_set_pdeathsig = 1  # linux/prctl.h
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        # not SIGTERM: what clears up first would still be at it when the next run starts
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != _PARENT:  # it was killed while this process started
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _record(stage: str, seconds: float) -> None:

@@ -24,7 +24,7 @@ def serve(
     ] = 50_000_000,
     picture_seconds: Annotated[
         float,
-        typer.Option(envvar="RINE_SERVE_PICTURE_SECONDS", min=0.1, help="Seconds that decoding a picture may take."),
+        typer.Option(envvar="RINE_SERVE_PICTURE_SECONDS", min=0.1, help="Seconds of a processor to decode a picture."),
     ] = 10,
     files: Annotated[
         int, typer.Option(envvar="RINE_SERVE_FILES", min=1, max=1000, help="Pictures that a request may have.")

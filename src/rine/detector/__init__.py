@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rine.apart import Limits
 from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of
 from rine.detector.stored import find_model
 from rine.encoder import Encoder, tower
@@ -155,13 +156,13 @@ class Detector:
         return 128 if self.encoder.device.startswith("cuda") else max(8, self.encoder.micro_batch)
 
     def read(
-        self, image: Picture, crops: CropRule = "centre", name: str | None = None, wall: float | None = None
+        self, image: Picture, crops: CropRule = "centre", name: str | None = None, limits: Limits | None = None
     ) -> Loaded:
-        """Decode one picture, in so many seconds at most, and cut its crops; an unreadable file gives the reason."""
+        """Decode one picture, within limits, and cut its crops; a file that cannot be read gives the reason."""
         start = time.perf_counter()
         name = name if name is not None else name_of(image)
         try:
-            cut, error = crops_from(image, self.max_pixels, crops, self.encoder.image_size, wall), None
+            cut, error = crops_from(image, self.max_pixels, crops, self.encoder.image_size, limits), None
         except UnreadablePicture as unreadable:
             cut, error = np.zeros((0,), np.uint8), unreadable.reason
         except MemoryError:
@@ -202,9 +203,9 @@ class Detector:
         scores = [self.head(self.tokens(part))[0].double().cpu() for part in parts.split(self.batch_size)]
         return torch.cat(scores).numpy() if scores else np.zeros(0)
 
-    def pixels(self, image: Picture, wall: float | None = None) -> np.ndarray:
+    def pixels(self, image: Picture, limits: Limits | None = None) -> np.ndarray:
         """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
-        return pixels_of(image, self.max_pixels, wall)
+        return pixels_of(image, self.max_pixels, limits)
 
 
 def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None:

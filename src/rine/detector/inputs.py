@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from rine import apart
+from rine.apart import Limits
 from rine.pixels.crops import CropRule, crops_of, file_crops
 from rine.pixels.pictures import UnreadablePicture, load, most_bytes, open_rgb, to_rgb
 
@@ -25,15 +26,15 @@ def is_one(images: Any) -> bool:
     return isinstance(images, str | bytes | os.PathLike | Image.Image | UnreadablePicture) or hasattr(images, "read")
 
 
-def crops_from(image: Picture, max_pixels: int, rule: CropRule, size: int, wall: float | None = None) -> np.ndarray:
+def crops_from(image: Picture, max_pixels: int, rule: CropRule, size: int, limits: Limits | None = None) -> np.ndarray:
     """The crops (V, size, size, 3), uint8, of a picture; raises as `pixels_of`."""
     if _is_file(image):
-        return _apart(image, file_crops, _content(image, max_pixels), max_pixels, rule, size, wall=wall)
+        return _apart(image, file_crops, _content(image, max_pixels), max_pixels, rule, size, limits=limits)
     return crops_of(pixels_of(image, max_pixels), rule, size)
 
 
-def pixels_of(image: Picture, max_pixels: int, wall: float | None = None) -> np.ndarray:
-    """RGB pixels (H, W, 3), uint8, of a picture; a file is decoded in a process apart, in so many seconds at most.
+def pixels_of(image: Picture, max_pixels: int, limits: Limits | None = None) -> np.ndarray:
+    """RGB pixels (H, W, 3), uint8, of a picture; a file is decoded in a process apart, within `apart.Limits`.
 
     Raises `UnreadablePicture` for a file that has none or more than `max_pixels`, `TypeError` for what is no picture,
     and `ValueError` for an array or a tensor of another shape, type or range.
@@ -43,7 +44,7 @@ def pixels_of(image: Picture, max_pixels: int, wall: float | None = None) -> np.
     if isinstance(image, Image.Image):
         return _from_pil(image, max_pixels)
     if _is_file(image):
-        return _apart(image, open_rgb, _content(image, max_pixels), max_pixels, wall=wall)
+        return _apart(image, open_rgb, _content(image, max_pixels), max_pixels, limits=limits)
     if isinstance(image, Tensor):
         return _from_array(image.detach().cpu().numpy(), channels_first=True)
     if isinstance(image, np.ndarray):
@@ -64,9 +65,9 @@ def _content(image: Any, max_pixels: int) -> str | bytes:
     return cast(bytes, image.read(most_bytes(max_pixels) + 1))
 
 
-def _apart(image: Any, function: Callable[..., np.ndarray], *args: Any, wall: float | None) -> np.ndarray:
+def _apart(image: Any, function: Callable[..., np.ndarray], *args: Any, limits: Limits | None) -> np.ndarray:
     try:
-        return apart.call(function, *args, wall=wall)
+        return apart.call(function, *args, **(limits or {}))
     except apart.Lost as lost:
         raise UnreadablePicture(name_of(image), str(lost)) from lost
 

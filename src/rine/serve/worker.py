@@ -12,6 +12,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from rine import apart
+from rine.apart import Limits
 from rine.detector import Detector, Loaded, Verdict
 from rine.detector.explain import Explanation, explain
 from rine.device import usable_cores
@@ -53,6 +55,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def __enter__(self) -> Worker:
+        apart.start("rine.pixels.crops")
         self._thread.start()
         return self
 
@@ -89,12 +92,13 @@ class Worker:
         if job.result.cancelled():
             self._done(job)
             return
-        seconds = max(0.0, min(self.settings.picture_seconds, job.ends - time.monotonic()))
+        # by the clock it may take what is left of its request: of a busy machine it has but a share
+        limits: Limits = {"seconds": self.settings.picture_seconds, "wall": max(0.0, job.ends - time.monotonic())}
         try:
             if job.cells:
-                self._decoded.put((job, self.detector.pixels(job.file, seconds)))
+                self._decoded.put((job, self.detector.pixels(job.file, limits)))
             else:
-                self._decoded.put((job, self.detector.read(job.file, job.crops, job.name, seconds)))
+                self._decoded.put((job, self.detector.read(job.file, job.crops, job.name, limits)))
         except Exception as error:  # of this picture, whatever it is
             self._answer(job, error)
 
