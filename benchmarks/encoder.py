@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from rine import encoder
 from rine.encoder import Encoder
-from rine.encoder.building import build
-from rine.params import EncoderConfig
+from rine.encoder.catalogue import look_up
+from rine.encoder.config import EncoderConfig
+from rine.encoder.random_weights import draw
 
 GOAL, CLOSE = 1.10, 1e-5
 MODELS = {"ViT-B/32": "ViT-B-32-quickgelu", "ViT-L/14": "ViT-L-14-quickgelu"}
@@ -29,7 +30,7 @@ def random(name: str, model: str) -> EncoderConfig:
 
 def hooked(config: EncoderConfig, ours: Encoder) -> Callable[[Tensor], Tensor]:
     """The reference's way: open_clip's own forward pass with a hook on every `ln_2`; uint8 pictures to tokens."""
-    module, _ = build(config)
+    module = open_clips(config)
     found = caught(module)
 
     @torch.no_grad()
@@ -39,6 +40,25 @@ def hooked(config: EncoderConfig, ours: Encoder) -> Callable[[Tensor], Tensor]:
         return torch.stack(found)[:, :, 0].transpose(0, 1)  # (B, L, D)
 
     return encode
+
+
+def open_clips(config: EncoderConfig) -> nn.Module:
+    """open_clip's own module of a plain tower, with the same random weights."""
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    shape = look_up(config).shape
+    assert shape is not None
+    module = VisionTransformer(
+        shape.image_size,
+        shape.patch_size,
+        shape.width,
+        shape.layers,
+        shape.width // shape.head_width,
+        shape.mlp_ratio,
+        act_layer=QuickGELU if shape.quick_gelu else nn.GELU,
+    )
+    draw(module, config.seed)
+    return module
 
 
 def caught(module: nn.Module) -> list[Tensor]:

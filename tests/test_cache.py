@@ -103,7 +103,6 @@ TEST = {("gan", 0, "test"): 4, ("gan", 1, "test"): 6, ("a/b", 1, "test"): 9}
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("RINE_CACHE", str(tmp_path / "cache"))
     write_index(tmp_path, "train", TRAIN)
     write_index(tmp_path, "test", TEST)
     return tmp_path
@@ -264,8 +263,8 @@ def test_after_a_picture_was_gone_for_a_while_every_token_is_its_own(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What follows a missing picture in its shard must not take its place, and is not encoded again either."""
-    from rine import encoder
     from rine.caching import draft
+    from rine.encoder import encoder
 
     monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
     monkeypatch.setitem(encoder._ROWS, "cpu", 5)  # one picture a batch
@@ -376,7 +375,7 @@ import os, signal, sys, time
 from pathlib import Path
 import open_clip
 from rine import params
-from rine import encoder
+from rine.encoder import encoder
 from rine.caching import draft
 from rine.stages.cache import cache
 

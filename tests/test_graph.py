@@ -26,6 +26,7 @@ STUDY_IN_FORCE = params.read(ROOT / "params.yaml")
 # on which every stage depends; how fast, and where.
 UNTRACKED = {
     "rine.params",
+    "rine.encoder.config",
     "rine.paths",
     "rine.features.table",
     "rine.arithmetic",

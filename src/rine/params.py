@@ -14,6 +14,8 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from rine.encoder.config import EncoderConfig
+
 
 class ParamsError(ValueError):
     """A params file that cannot be used; the message names each key, its value and what is allowed."""
@@ -47,27 +49,6 @@ Variant = Literal["contrastive", "importance", "intermediate"]
 FeatureSet = Literal["train", "test", "ldm", "synthbuster", "perturb"]
 
 _STRICT = ConfigDict(extra="forbid")
-
-
-@dataclass(frozen=True, config=_STRICT)
-class TowerConfig:
-    """A ViT image tower that open_clip has no name for (the sample study's)."""
-
-    image_size: Count
-    patch_size: Count
-    width: Count
-    layers: Count
-    head_width: Count
-
-
-@dataclass(frozen=True, config=_STRICT)
-class EncoderConfig:
-    """A frozen image encoder: an open_clip model name or a tower, and where its weights come from."""
-
-    name: str  # as the tables show it: "ViT-L/14"
-    model: str | TowerConfig  # "ViT-L-14", one of `open_clip.list_models()`
-    pretrained: str  # "openai", "random", or a path to a file
-    seed: Seed  # of `pretrained: random`
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -133,7 +114,7 @@ class AugmentationConfig:
 class CropConfig:
     """The crop that the encoder sees."""
 
-    size: Count
+    size: Count | None = None  # pixels a side; default: each encoder's own
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rine.encoder.catalogue import look_up
+from rine.encoder.config import EncoderConfig
 from rine.features.table import PICTURE
 from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig
 from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
@@ -42,12 +44,23 @@ def recipe(item: CacheItem, params: Params) -> Recipe:
     return Recipe(
         views=item.views,
         set=item.set,
-        size=params.crops.size,
+        size=crop_size(params.encoders[item.encoder], params.crops.size),
         seed=params.cache.seed,
         augmentation=params.augmentation if item.views == "augmentation" else None,
         perturb=params.perturb if item.views == "perturb" else None,
         align=params.prepare.align,
     )
+
+
+def crop_size(encoder: EncoderConfig, asked: int | None) -> int:
+    """Pixels a side of what the encoder sees; raises `ValueError` where the study asks for another size."""
+    size = look_up(encoder).image_size
+    if asked not in {None, size}:
+        raise ValueError(
+            f"{encoder.name} takes pictures of {size} pixels a side, crops.size is {asked}; without crops.size each "
+            "encoder has its own"
+        )
+    return size
 
 
 def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rine import encoder as encoders
 from rine.detector.inputs import Picture, is_one, name_of, pixels_of
 from rine.detector.stored import find_model
-from rine.encoder import Encoder, tower
+from rine.encoder import Encoder
 from rine.heads import Head
 from rine.models import checkpoint
 from rine.pixels.crops import CropRule, crops_of
@@ -96,7 +97,7 @@ class Detector:
             raise ValueError(f"threshold = {threshold}; allowed: a probability from 0 to 1")
         path = find_model(model)
         stored = checkpoint.load(path)
-        encoder = tower.load(stored.encoder_config, stored.weights_digest, device)
+        encoder = encoders.load(stored.encoder_config, device, digest=stored.weights_digest)
         _check_fit(stored, encoder, str(path))
         head = stored.head.to(encoder.device).eval().requires_grad_(False)
         return cls(

@@ -6,7 +6,8 @@ import re
 
 import pandas as pd
 
-from rine.params import Params, TowerConfig
+from rine.encoder.config import TowerConfig
+from rine.params import Params
 
 # blocks and width of the ViTs that open_clip and OpenAI name by a letter
 _VIT = {

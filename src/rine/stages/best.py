@@ -53,8 +53,8 @@ def run(study: Params, paths: Paths, model: str) -> str:
         made_by = {key: sets.train.about["encoder"][key] for key in ("weights", "arithmetic")}
         meta: dict[str, Any] = {
             "name": model,
-            "encoder": asdict(study.encoders[study.encoder]) | made_by,
-            "transform": {"crop": study.crops.size},
+            "encoder": study.encoders[study.encoder].entry() | made_by,
+            "transform": {"crop": sets.train.about["encoder"]["image_size"]},
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
             "classes": list(sets.classes),
             "pictures": int(sets.train.rows["digest"].nunique()),

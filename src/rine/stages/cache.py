@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rine import encoder as encoders
 from rine.caching import views
 from rine.caching.assemble import assemble
 from rine.caching.decode import Source, workers
-from rine.caching.encode import batch_size, load, token_shape
 from rine.caching.plan import plan
 from rine.caching.run import fill
 from rine.caching.store import Store, root
+from rine.encoder.facts import token_shape
 from rine.features import table
 from rine.params import Params
 
@@ -35,12 +36,12 @@ def cache(item: str, params: Params, artifacts: Path) -> str:
         assemble(planned, {}, about | {"n_blocks": n_blocks, "width": width}, out)
         return f"{item} has no pictures"
 
-    encoder = load(config, params.runtime, recipe.size)
+    encoder = encoders.load(config, params.runtime.device, params.runtime.precision)
     described, shape = encoder.describe(), (encoder.n_blocks, encoder.width)
     stores = {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
     source = Source(Path(params.prepare.root), recipe, params.prepare.max_pixels)
     how = workers(params.runtime.workers, encoder.device)
-    batch = batch_size(params.runtime, encoder)
+    batch = encoder.batch_size(params.runtime.batch_size)
     n_encoded = fill(list(planned.units.values()), stores, encoder, batch, source, how, item)
     about["encoder"] |= described
     assemble(planned, stores, about | {"n_blocks": encoder.n_blocks, "width": encoder.width}, out)
