@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from rine import arithmetic
+from rine.commands.encoders import encoders
 from rine.commands.ending import timed
 from rine.commands.explain import explain
 from rine.commands.export import export
@@ -271,6 +272,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(_name, rich_help_panel=PANEL)(_command)
 
+app.command("encoders", rich_help_panel=STUDY)(encoders)
 app.command("verify", rich_help_panel=STUDY)(verify)
 
 

@@ -46,6 +46,7 @@ Rule = Literal["paper", "leave_one_generator_out", "family_out", "validation"]
 Mode = Literal["paper", "reference"]
 Kind = Literal["blur", "crop", "compress", "noise", "combined"]
 Variant = Literal["contrastive", "importance", "intermediate"]
+Small = Literal["pad", "resize"]
 FeatureSet = Literal["train", "test", "ldm", "synthbuster", "perturb"]
 
 _STRICT = ConfigDict(extra="forbid")
@@ -115,6 +116,7 @@ class CropConfig:
     """The crop that the encoder sees."""
 
     size: Count | None = None  # pixels a side; default: each encoder's own
+    small: Small = "pad"  # smaller pictures: black borders, as the paper has them, or enlarged until they fill it
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -18,9 +18,9 @@ import pandas as pd
 from rine.encoder.catalogue import look_up
 from rine.encoder.config import EncoderConfig
 from rine.features.table import PICTURE
-from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig
+from rine.params import AlignConfig, AugmentationConfig, CacheItem, Params, PerturbConfig, Small
 from rine.pixels.perturbations import align, degrade, drawn, draws, perturb
-from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
+from rine.pixels.transforms import augment, centre_crop, enlarged, rng_for, ten_crop
 
 # Raised whenever a view's pixels change, so that no store mixes two kinds
 PIXELS = 1
@@ -37,6 +37,7 @@ class Recipe:
     augmentation: AugmentationConfig | None = None
     perturb: PerturbConfig | None = None
     align: AlignConfig | None = None
+    small: Small = "pad"  # what is done to pictures under `size`
 
 
 def recipe(item: CacheItem, params: Params) -> Recipe:
@@ -49,6 +50,7 @@ def recipe(item: CacheItem, params: Params) -> Recipe:
         augmentation=params.augmentation if item.views == "augmentation" else None,
         perturb=params.perturb if item.views == "perturb" else None,
         align=params.prepare.align,
+        small=params.crops.small,
     )
 
 
@@ -125,6 +127,8 @@ def describe(family: str, recipe: Recipe) -> dict[str, Any]:
     """
     about: dict[str, Any] = {"family": family, "size": recipe.size, "pixels": PIXELS}
     about["align"] = None if recipe.align is None else asdict(recipe.align)
+    if recipe.small != "pad":
+        about["small"] = recipe.small
     if family == "augment":
         assert recipe.augmentation is not None
         about |= {key: value for key, value in asdict(recipe.augmentation).items() if key != "views"}
@@ -142,11 +146,17 @@ def crops(image: np.ndarray, digest: str, views: Sequence[tuple[str, str]], reci
     """The pixels of a picture's (family, view) pairs: uint8 (H, W, 3) to (V, size, size, 3)."""
     if recipe.align is not None:
         image = align(image, recipe.align.jpeg_quality, recipe.align.size)
+    image = _large_enough(image, recipe)
     ten = ten_crop(image, recipe.size) if any(family == "ten" for family, _ in views) else None
     pixels = np.empty((len(views), recipe.size, recipe.size, 3), dtype=np.uint8)
     for i, (family, view) in enumerate(views):
         pixels[i] = ten[int(view)] if ten is not None else _PIXELS[family](image, digest, view, recipe)
     return pixels
+
+
+def _large_enough(image: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """The picture itself, whose crop is padded where it is small, unless the recipe has it enlarged."""
+    return enlarged(image, recipe.size) if recipe.small == "resize" else image
 
 
 def _augment(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
@@ -155,19 +165,19 @@ def _augment(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.nd
 
 
 def _centre(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
-    return centre_crop(image, recipe.size)
+    return centre_crop(_large_enough(image, recipe), recipe.size)
 
 
 def _perturb(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
     assert recipe.perturb is not None
     rng = draws(view, recipe.perturb.seed, digest)
-    return centre_crop(perturb(image, view, recipe.perturb.mode, rng), recipe.size)
+    return _centre(perturb(image, view, recipe.perturb.mode, rng), digest, view, recipe)
 
 
 def _degrade(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
     assert recipe.perturb is not None
     name, _, strength = view.rpartition(":")
-    return centre_crop(degrade(image, name, float(strength), recipe.perturb.seed, digest), recipe.size)
+    return _centre(degrade(image, name, float(strength), recipe.perturb.seed, digest), digest, view, recipe)
 
 
 _PIXELS: dict[str, Callable[[np.ndarray, str, str, Recipe], np.ndarray]] = {

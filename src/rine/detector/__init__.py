@@ -160,12 +160,16 @@ class Detector:
         start = time.perf_counter()
         name = name if name is not None else name_of(image)
         try:
-            cut, error = crops_of(self.pixels(image), crops, self.encoder.image_size), None
+            cut, error = self.crops(self.pixels(image), crops), None
         except UnreadablePicture as unreadable:
             cut, error = np.zeros((0,), np.uint8), unreadable.reason
         except MemoryError:
             cut, error = np.zeros((0,), np.uint8), "not enough memory to decode it"
         return _Loaded(name, cut, time.perf_counter() - start, error)
+
+    def crops(self, image: np.ndarray, rule: CropRule) -> np.ndarray:
+        """Crops (V, S, S, 3) of pixels (H, W, 3), of small pictures as the model was trained on them."""
+        return crops_of(image, rule, self.encoder.image_size, self.meta["transform"].get("small", "pad"))
 
     def judge(self, loaded: list[_Loaded], crops: CropRule = "centre") -> list[Verdict]:
         """Verdicts on pictures that were `read`: all their crops as one batch, one mean logit a picture."""
@@ -192,7 +196,7 @@ class Detector:
 
     def tokens(self, crops: np.ndarray | Tensor) -> Tensor:
         """Block tokens (B, L, D) of crops (B, S, S, 3), rounded to float16 as those are that heads are trained on."""
-        return self.encoder(torch.as_tensor(crops)).half().float()
+        return self.encoder.checked(self.encoder(torch.as_tensor(crops)).half()).float()
 
     @torch.inference_mode()
     def logits(self, crops: np.ndarray | Tensor) -> np.ndarray:
@@ -213,7 +217,8 @@ def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None
     if (config.n_blocks, config.width) != expected or crop != encoder.image_size:
         raise ValueError(
             f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
-            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} from crops of {encoder.image_size}"
+            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} ({encoder.config.words}) from crops of "
+            f"{encoder.image_size}"
         )
 
 

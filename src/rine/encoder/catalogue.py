@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from rine.encoder import tags
 from rine.encoder.config import EncoderConfig, TowerConfig
 
 Colour = tuple[float, ...]
@@ -76,11 +76,9 @@ def _own(model: TowerConfig) -> Tower:
 
 
 def _of_open_clip(name: str, config: EncoderConfig) -> Tower:
-    folder = _open_clip_models()
-    names = sorted(file.stem for file in folder.glob("*.json"))
-    if name not in names:
+    if name not in (names := open_clip_names()):
         raise UnknownTower(f"open_clip has no model {name!r}; {nearest(name, names)}")
-    known = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    known = json.loads((_open_clip_models() / f"{name}.json").read_text(encoding="utf-8"))
     vision = known["vision_cfg"]
     if "timm_model_name" in vision:
         return _of_timm(name, vision["timm_model_name"], config)
@@ -110,8 +108,10 @@ def _of_open_clip(name: str, config: EncoderConfig) -> Tower:
 
 def _colours(name: str, pretrained: str) -> tuple[Colour, Colour]:
     """What the weights were trained with. Of random weights and of files that have no tag: the architecture's."""
-    if pretrained not in {"random", "openai"} and not is_file(pretrained) and (tag := open_clip_tag(name, pretrained)):
-        return tuple(tag["mean"]), tuple(tag["std"])
+    if pretrained not in {"random", "openai"} and not is_file(pretrained):
+        record = tags.open_clip_tag(name, pretrained)
+        if record:
+            return tuple(record["mean"]), tuple(record["std"])
     return _IMAGENET if "CLIPA" in name else _CLIP
 
 
@@ -124,23 +124,15 @@ def _of_timm(model: str, arch: str, config: EncoderConfig) -> Tower:
     if not timm.is_model(arch):
         raise UnknownTower(f"timm has no model {arch!r}; {nearest(arch, timm.list_models())}")
     tag = config.pretrained if config.catalogue == "timm" else ""
-    if not (about := timm_tag(arch, tag) or timm.get_pretrained_cfg(arch)):
+    if not (about := tags.timm_tag(arch, tag) or timm.get_pretrained_cfg(arch)):
         raise UnknownTower(f"timm does not say what input {arch!r} takes; name one that has published weights")
     licence = about.license or ""
     mean, std = tuple(about.mean), tuple(about.std)
     if config.catalogue == "open_clip" and not is_file(config.pretrained) and config.pretrained != "random":
-        found = open_clip_tag(model, config.pretrained)
+        found = tags.open_clip_tag(model, config.pretrained)
         mean, std = tuple(found.get("mean", mean)), tuple(found.get("std", std))
-    size = config.image_size or _open_clip_size(model) or own_size(arch)
+    size = config.image_size or _open_clip_size(model) or tags.own_size(arch)
     return Tower(model, arch, None, size, mean, std, licence)
-
-
-def own_size(arch: str) -> int:
-    """Pixels a side for which timm builds an architecture, unless told otherwise."""
-    import timm
-
-    record = timm.get_pretrained_cfg(arch)
-    return max(record.input_size[1:]) if record else 224
 
 
 def _open_clip_size(name: str) -> int | None:
@@ -148,35 +140,6 @@ def _open_clip_size(name: str) -> int | None:
     file = _open_clip_models() / f"{name}.json"
     size = json.loads(file.read_text(encoding="utf-8"))["vision_cfg"].get("image_size") if file.is_file() else None
     return size if isinstance(size, int) else None
-
-
-def timm_tag(arch: str, tag: str) -> Any:
-    """timm's record of an architecture's weights; None where it has none of that tag."""
-    import timm
-
-    return timm.get_pretrained_cfg(f"{arch}.{tag}", allow_unregistered=False) if tag in timm_tags(arch) else None
-
-
-def timm_tags(arch: str) -> list[str]:
-    """The tags of an architecture's weights in timm."""
-    import timm
-
-    names = timm.list_models(f"{arch}.*", pretrained=True)
-    return [name.partition(".")[2] for name in names]
-
-
-def open_clip_tag(name: str, tag: str) -> dict[str, Any]:
-    """open_clip's record of a model's weights; empty where it has none. Imports open_clip."""
-    from open_clip.pretrained import get_pretrained_cfg
-
-    return get_pretrained_cfg(name, tag)
-
-
-def open_clip_tags(name: str) -> list[str]:
-    """The tags of a model's weights in open_clip. Imports open_clip."""
-    from open_clip.pretrained import list_pretrained_tags_by_model
-
-    return list_pretrained_tags_by_model(name)
 
 
 def open_clip_names() -> list[str]:

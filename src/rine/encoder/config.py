@@ -76,6 +76,14 @@ class EncoderConfig:
         """Whose name the model is."""
         return self.source or ("open_clip" if isinstance(self.model, str) else "own")
 
+    @property
+    def words(self) -> str:
+        """What is kept of a picture, for people: "token cls at norm2 of all blocks"."""
+        if self.token == "pooled":
+            return "the pooled vector after the last block"
+        blocks = "all blocks" if self.blocks == "all" else f"blocks {', '.join(map(str, self.blocks))}"
+        return f"token {self.token} at {self.tap} of {blocks}"
+
     def entry(self) -> dict[str, Any]:
         """Plain data that makes the same config again, as a model file keeps it."""
         model = self.model if isinstance(self.model, str) else self.model.entry()

@@ -115,7 +115,7 @@ class Encoder(nn.Module):
             about |= {"model": self.tower.arch, "library": hooked.library()}
         said = config.entry()
         about |= {key: said[key] for key in ("tap", "token") if key in said}
-        if self.blocks != tuple(range(1, self.depth + 1)) and config.token != "pooled":
+        if config.token != "pooled" and self.blocks != tuple(range(1, self.depth + 1)):
             about["blocks"] = list(self.blocks)
         return about
 

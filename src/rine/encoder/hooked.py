@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rine.encoder import files, weights
-from rine.encoder.catalogue import Tower, own_size
+from rine.encoder import files, tags, weights
+from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
 from rine.encoder.random_weights import draw
 from rine.encoder.rows import Rows, UnusableTower, numbers
@@ -23,34 +23,30 @@ def library() -> str:
     return f"timm {timm.__version__}"
 
 
+def sketch(tower: Tower, config: EncoderConfig) -> Hooked:
+    """A tower of timm's without numbers, for what can be seen of it without them; raises `UnusableTower`."""
+    with torch.device("meta"):
+        trunk = _create(tower)
+    depth = len(_blocks(trunk))
+    return Hooked(trunk, check(trunk, tower, config), numbers(config, depth), depth)
+
+
 def build(tower: Tower, config: EncoderConfig) -> Hooked:
     """A tower of timm's with an entry's weights, cut to what its tokens need."""
-    with torch.device("meta"):  # what it is can be seen without its numbers
-        sketch = _create(tower)
-    depth = len(_blocks(sketch))
-    rows = check(sketch, tower, config)
-    chosen = numbers(config, depth)
+    seen = sketch(tower, config)
     if config.pretrained == "random":
+        cut = {"depth": seen.blocks[-1]} if seen.blocks[-1] < seen.depth else {}
         with torch.random.fork_rng(devices=[]):
-            whole = config.token == "pooled" or chosen[-1] == depth
-            trunk = _create(tower) if whole else _create(tower, depth=chosen[-1])
+            trunk = _create(tower, **cut)
         draw(trunk, config.seed)
     else:
-        size = sum(value.numel() for value in sketch.state_dict().values()) * 4e-6
-        file = weights.locate(tower, config, size)
+        with torch.device("meta"):
+            n_bytes = 4 * sum(value.numel() for value in _create(tower).state_dict().values())
+        file = weights.locate(tower, config, n_bytes / 1e6)
         state, _ = files.read(file)
         weights.with_its_activation(tower, config, file, openai=False)
         trunk = _filled(tower, state, f"{file} ({config.name})")
-    return Hooked(trunk, rows, chosen, depth)
-
-
-def sketched(tower: Tower, config: EncoderConfig) -> tuple[int, int]:
-    """Blocks and width (L, D) of the tokens that an entry would give."""
-    with torch.device("meta"):
-        sketch = _create(tower)
-    rows = check(sketch, tower, config)
-    n_blocks = len(numbers(config, len(_blocks(sketch)))) if rows else 1
-    return n_blocks, sketch.num_features * (rows.n if rows else 1)
+    return Hooked(trunk, seen.rows, seen.blocks, seen.depth)
 
 
 def check(trunk: Any, tower: Tower, config: EncoderConfig) -> Rows | None:
@@ -81,7 +77,7 @@ def _create(tower: Tower, **how: Any) -> Any:
     import timm
 
     assert tower.arch is not None
-    if tower.image_size != own_size(tower.arch):
+    if tower.image_size != tags.own_size(tower.arch):
         how["img_size"] = tower.image_size
     before = logging.root.level
     try:
@@ -129,6 +125,8 @@ class Hooked(nn.Module):
         super().__init__()
         self.rows, self.depth = rows, depth
         self.blocks = blocks if rows else (depth,)
+        cls = getattr(trunk, "cls_token", None) is not None
+        self.made_of = depth, trunk.num_features, cls, trunk.num_prefix_tokens - cls
         self.sequence = trunk.patch_embed.num_patches + trunk.num_prefix_tokens
         self.width = trunk.num_features * (rows.n if rows else 1)
         self._call = threading.local()  # batches may be under way side by side

@@ -92,6 +92,7 @@ class ViT(nn.Module):
         super().__init__()
         D, p = shape.width, shape.patch_size
         side = shape.image_size // p
+        self.made_of = shape.layers, D, shape.cls, shape.registers
         self.shape, self.rows, self.blocks, self.width = shape, rows, blocks, D * rows.n
         self.sequence = shape.cls + shape.registers + side * side
         self.conv1 = nn.Conv2d(3, D, p, p, bias=False)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rine.encoder import catalogue
+from rine.encoder import catalogue, tags
 from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
 from rine.encoder.files import WeightsError
@@ -16,12 +16,12 @@ from rine.encoder.files import WeightsError
 # OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
 # what lies on this machine is found without importing open_clip
 _OPENAI = {
-    "ViT-B-32": ("ViT-B-32.pt", "timm/vit_base_patch32_clip_224.openai"),
-    "ViT-B-16": ("ViT-B-16.pt", "timm/vit_base_patch16_clip_224.openai"),
-    "ViT-L-14": ("ViT-L-14.pt", "timm/vit_large_patch14_clip_224.openai"),
-    "ViT-L-14-336": ("ViT-L-14-336px.pt", "timm/vit_large_patch14_clip_336.openai"),
+    "ViT-B-32": {"url": "ViT-B-32.pt", "hf_hub": "timm/vit_base_patch32_clip_224.openai/"},
+    "ViT-B-16": {"url": "ViT-B-16.pt", "hf_hub": "timm/vit_base_patch16_clip_224.openai/"},
+    "ViT-L-14": {"url": "ViT-L-14.pt", "hf_hub": "timm/vit_large_patch14_clip_224.openai/"},
+    "ViT-L-14-336": {"url": "ViT-L-14-336px.pt", "hf_hub": "timm/vit_large_patch14_clip_336.openai/"},
 }
-_ON_OPEN_CLIPS_HUB = "open_clip_model.safetensors"
+_FREE = {"apache-2.0", "mit", "bsd-3-clause"}
 
 
 def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) -> Path:
@@ -33,29 +33,34 @@ def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) 
         return Path(config.pretrained).expanduser()
     if config.catalogue == "own":
         raise WeightsError(f"pretrained = {config.pretrained!r} is no file here; of an own tower: random, or a file")
-    here = on_this_machine(tower, config)
-    if here:
+    if here := on_this_machine(tower, config):
         return here
     if config.catalogue == "timm":
         return _from_timm(tower, config.pretrained, megabytes)
-    record = catalogue.open_clip_tag(tower.model, config.pretrained)
+    record = tags.open_clip_tag(tower.model, config.pretrained)
     if not record:
-        raise _no_tag("open_clip", tower.model, config.pretrained, catalogue.open_clip_tags(tower.model))
+        raise _no_tag("open_clip", tower.model, config.pretrained, tags.open_clip_tags(tower.model))
     return _from_open_clip(tower.model, config.pretrained, record)
 
 
 def on_this_machine(tower: Tower, config: EncoderConfig) -> Path | None:
-    """The file where it lies already; None where it does not, or where only open_clip could say it."""
-    if catalogue.is_file(config.pretrained):
-        return Path(config.pretrained).expanduser()
-    if config.catalogue == "timm" and tower.arch:
-        record = catalogue.timm_tag(tower.arch, config.pretrained)
-        return _cached(record.hf_hub_id, record.hf_hub_filename or "model.safetensors") if record else None
-    file, hub = _OPENAI.get(tower.model.removesuffix("-quickgelu"), ("", ""))
-    if config.pretrained != "openai" or not file:
+    """The file where it lies already, in a cache of a hub's or by its own path; None where it does not."""
+    tag = config.pretrained
+    if catalogue.is_file(tag):
+        return Path(tag).expanduser()
+    if tag == "random" or config.catalogue == "own":
         return None
-    old = Path.home() / ".cache" / "clip" / file
-    return old if old.is_file() else _cached(hub, _ON_OPEN_CLIPS_HUB)
+    if config.catalogue == "timm":
+        assert tower.arch is not None
+        timms = tags.timm_tag(tower.arch, tag)
+        return _cached(timms.hf_hub_id, [timms.hf_hub_filename or "model.safetensors"]) if timms else None
+    openais = _OPENAI.get(tower.model.removesuffix("-quickgelu")) if tag == "openai" else None
+    record = openais or tags.open_clip_tag(tower.model, tag)
+    target = _in_open_clips_cache(record.get("url", ""))
+    if target and target.is_file():
+        return target
+    repository, _, file = record.get("hf_hub", "").rpartition("/")
+    return _cached(repository, [file] if file else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
 
 
 def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai: bool) -> Tower:
@@ -66,7 +71,7 @@ def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai:
     model, pretrained = tower.model, config.pretrained
     if tower.shape is None:
         quick = (tower.arch or "").replace("_clip_", "_clip_quickgelu_")
-        if quick != tower.arch and config.catalogue == "timm" and pretrained in catalogue.timm_tags(quick):
+        if quick != tower.arch and config.catalogue == "timm" and pretrained in tags.timm_tags(quick):
             raise WeightsError(f"{pretrained!r} was trained with QuickGELU, {model!r} is not: name the model {quick!r}")
         return tower
     if openai or pretrained == "openai":
@@ -79,7 +84,7 @@ def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai:
                 f"say so: name the model {model + '-quickgelu'!r}, or take OpenAI's own .pt file; if they are not "
                 "OpenAI's, rename the file"
             )
-    elif bool(catalogue.open_clip_tag(model, pretrained).get("quick_gelu", False)) != here:
+    elif bool(tags.open_clip_tag(model, pretrained).get("quick_gelu", False)) != here:
         plain = model.removesuffix("-quickgelu")
         right = plain if here else f"{plain}-quickgelu"
         raise WeightsError(
@@ -91,9 +96,9 @@ def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai:
 
 def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
     assert tower.arch is not None
-    record = catalogue.timm_tag(tower.arch, tag)
+    record = tags.timm_tag(tower.arch, tag)
     if record is None:
-        raise _no_tag("timm", tower.arch, tag, catalogue.timm_tags(tower.arch))
+        raise _no_tag("timm", tower.arch, tag, tags.timm_tags(tower.arch))
     file = record.hf_hub_filename or "model.safetensors"
 
     def fetch() -> str:
@@ -102,22 +107,20 @@ def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
         return hf_hub_download(record.hf_hub_id, file)
 
     size = f", about {megabytes:,.0f} MB" if megabytes else ""
-    free = "" if record.license in {"apache-2.0", "mit", "bsd-3-clause"} else ", which is not free: read it first"
+    free = "" if record.license in _FREE else ", which is not free: read it first"
     what = f"{file} of https://huggingface.co/{record.hf_hub_id} (licence {record.license}{free}{size})"
     return _first([fetch], tag, tower.model, what)
 
 
 def _from_open_clip(model: str, tag: str, record: dict[str, Any]) -> Path:
-    """Fetch by open_clip's own means; first what lies on this machine already, so that no network is asked for it."""
+    """Fetch by open_clip's own means."""
     from open_clip.pretrained import download_pretrained
 
     url, hub = record.get("url", ""), record.get("hf_hub", "")
-    target = Path.home() / ".cache" / "clip" / url.rsplit("/", 1)[-1]  # where open_clip puts it
-    order = ([False] if url and target.is_file() else []) + [True, False]
-    ways = [f"{url} and put it at {target}"] if url else []
+    ways = [f"{url} and put it at {_in_open_clips_cache(url)}"] if url else []
     if hub:
-        ways.append(f"{_ON_OPEN_CLIPS_HUB} of https://huggingface.co/{hub.strip('/')}")
-    fetches = [partial(download_pretrained, record, prefer_hf_hub=first) for first in order]
+        ways.append(f"open_clip_model.safetensors of https://huggingface.co/{hub.strip('/')}")
+    fetches = [partial(download_pretrained, record, prefer_hf_hub=first) for first in (True, False)]
     return _first(fetches, tag, model, "\n  or ".join(ways))
 
 
@@ -138,18 +141,23 @@ def _first(fetches: Sequence[Callable[[], str]], tag: str, model: str, what: str
     )
 
 
-def _no_tag(whose: str, model: str, tag: str, tags: list[str]) -> WeightsError:
+def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> WeightsError:
     return WeightsError(
         f"pretrained = {tag!r} is no file here, and {whose} has no such weights for {model!r}; "
-        f"allowed: random, a path to a file, or one of {tags}"
+        f"allowed: random, a path to a file, or one of {there}"
     )
 
 
-def _cached(repository: str | None, file: str) -> Path | None:
-    """A file in the hub's cache on this machine."""
+def _in_open_clips_cache(url: str) -> Path | None:
+    """Where open_clip puts what it downloads from an address."""
+    return Path.home() / ".cache" / "clip" / url.rsplit("/", 1)[-1] if url else None
+
+
+def _cached(repository: str | None, files: Sequence[str]) -> Path | None:
+    """The first of these files that is in the hub's cache on this machine."""
     if not repository:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    path = try_to_load_from_cache(repository, file)
-    return Path(path) if isinstance(path, str) else None
+    paths = (try_to_load_from_cache(repository, file) for file in files)
+    return next((Path(path) for path in paths if isinstance(path, str)), None)
