@@ -41,7 +41,7 @@ def store(path: Path, config: EncoderConfig = ENCODER, name: str = "four_class",
     with torch.no_grad():
         for parameter in head.parameters():
             parameter *= 4  # an untrained head of this size gives every picture nearly the same logit
-        tokens = tower(torch.from_numpy(np.stack([crop(i) for i in range(40)])))
+        tokens = tower(torch.from_numpy(np.stack([crop(i, tower.image_size) for i in range(40)])))
         logits = head(tokens)[0]
     centre, spread = float(logits.mean()), float(logits.std())
     fitted = Calibration(4 / spread, -4 * centre / spread, centre + 0.3 * spread, centre - 0.3 * spread, n=40)

@@ -37,13 +37,14 @@ FAMILIES = {
         "aimv2_large_patch14_224": "apple_pt",
     },
 }
+COLUMNS = ("encoder", "source", "weights", "blocks x width", "size", "tokens", "MB", "GFLOP", "licence", "here")
 MOST = 60  # of the catalogues' names that a pattern fits
 
 
 def encoders(
     pattern: Annotated[
         str,
-        typer.Argument(help="Part of a name: all towers of open_clip's and timm's that have it. Default: a choice."),
+        typer.Argument(help="Part of a name: all towers of both catalogues that have it. Default: a choice."),
     ] = "",
     params: Annotated[Path, typer.Option(help="The params file, whose own encoders come first.")] = PARAMS,
 ) -> None:
@@ -63,21 +64,8 @@ def encoders(
             ]
         if not entries:
             raise ValueError(f"no tower of open_clip's or timm's has {pattern!r} in its name")
-        shown = Table(
-            caption="GFLOP: of a picture's tokens. DINOv3's licence and others than MIT and Apache are not free."
-        )
-        for column in (
-            "encoder",
-            "source",
-            "weights",
-            "blocks x width",
-            "size",
-            "tokens",
-            "MB",
-            "GFLOP",
-            "licence",
-            "here",
-        ):
+        shown = Table(caption="MB, GFLOP: of what the tokens need. Read licences other than MIT and Apache first.")
+        for column in COLUMNS:
             shown.add_column(column, no_wrap=column != "tokens")
         for entry in entries:
             shown.add_row(*row(entry))
@@ -109,7 +97,7 @@ def row(entry: EncoderConfig) -> list[str]:
         ", ".join(seen.tokens),
         f"{seen.parameters * 4e-6:,.0f}",
         f"{seen.operations / 1e9:,.1f}",
-        seen.tower.licence or "see its page",
+        seen.tower.licence or ("" if entry.catalogue == "own" else "see its page"),
         here,
     ]
 
