@@ -357,6 +357,22 @@ def test_a_wrong_crop_size_and_a_missing_index_are_errors(root: Path) -> None:
         cache("tiny-test", parsed(root), root / "artifacts")
 
 
+def test_encoders_of_different_sizes_are_in_one_study_and_each_has_its_own_crop(root: Path) -> None:
+    other = {"name": "ViT-T/16 at 48", "model": TOWER | {"image_size": 48}, "pretrained": "random", "seed": 0}
+    study = parsed(root, crops__size=None, encoders__other=other)
+    for name, size in (("tiny", 32), ("other", 48)):
+        assert cache(f"{name}-test", study, root / "artifacts").endswith("encoded 19, reused 0")
+        about = json.loads((root / "artifacts" / "features" / name / "test" / "features.json").read_text())
+        assert (about["encoder"]["image_size"], about["transforms"]["centre"]["size"]) == (size, size)
+
+
+def test_small_pictures_are_padded_or_by_declaration_enlarged_and_kept_apart(root: Path) -> None:
+    large = {"name": "ViT-T/16 at 64", "model": TOWER | {"image_size": 64}, "pretrained": "random", "seed": 0}
+    for small in ("pad", "resize"):  # the pictures have 40 x 44 pixels
+        study = parsed(root, crops={"size": None, "small": small}, encoders__other=large)
+        assert cache("other-test", study, root / "artifacts").endswith("encoded 19, reused 0")
+
+
 def test_a_picture_is_decoded_once_for_all_its_views(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rine.caching import decode
 
