@@ -74,13 +74,12 @@ class Work:
 
 @contextmanager
 def store_at(folder: Path) -> Iterator[None]:
-    """Let the library keep its tokens in this folder, and its towers beside it."""
-    before = {name: os.environ.get(name) for name in ("RINE_STORE", "RINE_CACHE")}
-    os.environ |= {"RINE_STORE": str(folder), "RINE_CACHE": str(folder.parent / "towers")}
+    """Let the library keep its tokens in this folder."""
+    before = os.environ.get("RINE_STORE")
+    os.environ["RINE_STORE"] = str(folder)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+        del os.environ["RINE_STORE"]
+        if before is not None:
+            os.environ["RINE_STORE"] = before

@@ -25,8 +25,8 @@ def rows(rounds: int) -> list[Figure | Skipped]:
 def operations(tower: Encoder) -> float:
     """Operations of a picture's matrix products: what the tokens need, the last block's CLS query alone."""
     body = tower.body
-    T, D, L = body.sequence, body.width, body.n_blocks
-    embedding = 2 * (T - 1) * body.embedding[0].numel() * D
+    T, D, L = body.sequence, body.width, len(body.blocks)
+    embedding = 2 * (T - 1) * body.conv1.weight[0].numel() * D
     block = 2 * T * D * (4 * D + 8 * D) + 4 * T * T * D
     last = 2 * T * D * 2 * D + 2 * D * 2 * D + 4 * T * D
     return float(embedding + (L - 1) * block + last)

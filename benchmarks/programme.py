@@ -19,13 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import CenterCrop
 
 from benchmarks.added import store_at
-from benchmarks.encoder import caught
+from benchmarks.encoder import caught, open_clips
 from benchmarks.made import index
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from benchmarks.views import Chain
 from rine import params
 from rine.device import usable_cores
-from rine.encoder.building import build
 from rine.features.sets import open_sets
 from rine.heads import HeadConfig, seeded_head
 from rine.params import Params
@@ -111,7 +110,7 @@ class Work:
 
     def ours(self) -> np.ndarray:
         """The stages' own functions, from nothing: build the encoder, encode once, train all, score all."""
-        for name in ("store", "artifacts", "towers"):
+        for name in ("store", "artifacts"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         artifacts = self.root / "artifacts"
         (artifacts / "index").mkdir(parents=True)
@@ -125,7 +124,7 @@ class Work:
 
     def theirs(self) -> np.ndarray:
         """One run after the other, decoding and encoding whatever it sees; the encoder is built once for all."""
-        module, _ = build(self.study.encoders[self.study.encoder])
+        module = open_clips(self.study.encoders[self.study.encoder])
         found = caught(module)
 
         @torch.no_grad()

@@ -133,7 +133,6 @@ def settled(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("RINE_STORE", str(folder / "store"))
-        patch.setenv("RINE_CACHE", str(folder / "cache"))
         torch.set_num_threads(1)
         yield
     torch.set_num_threads(n_threads)

@@ -16,8 +16,9 @@ from benchmarks.measure import Figure, Skipped
 from rine import encoder as encoders
 from rine import params
 from rine.caching.store import Store
+from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.features import Features
-from rine.params import EncoderConfig, Params, TowerConfig
+from rine.params import Params
 from rine.pixels.config import AugmentationConfig
 from rine.training import Run
 
@@ -93,10 +94,11 @@ def test_operations_are_those_that_torch_counts() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     ours = encoders.load(TINY, "cpu")
-    block = ours.body.blocks[0]
+    block = ours.body.transformer.resblocks[0]
     T, D = ours.body.sequence, ours.width
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        block(torch.zeros(1, T, D))
+        x = torch.zeros(1, T, D)
+        block.feed(x, block.attend(x))
     attention = 4 * T * T * D  # not counted on every device
     assert counter.get_total_flops() in {24 * T * D * D, 24 * T * D * D + attention}
     one_block_more = replace(TINY, model=replace(TOWER, layers=4))

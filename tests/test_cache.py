@@ -97,7 +97,6 @@ TEST = {("gan", 0, "test"): 4, ("gan", 1, "test"): 6, ("a/b", 1, "test"): 9}
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("RINE_CACHE", str(tmp_path / "cache"))
     write_index(tmp_path, "train", TRAIN)
     write_index(tmp_path, "test", TEST)
     return tmp_path
@@ -260,8 +259,8 @@ def test_after_a_picture_was_gone_for_a_while_every_token_is_its_own(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What follows a missing picture in its shard must not take its place, and is not encoded again either."""
-    from rine import encoder
     from rine.caching import draft
+    from rine.encoder import encoder
 
     monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
     monkeypatch.setitem(encoder._ROWS, "cpu", 5)  # one picture a batch
@@ -369,6 +368,22 @@ def test_a_missing_index_is_an_error(root: Path) -> None:
         cache("tiny-test", parsed(root), root / "artifacts")
 
 
+def test_encoders_of_different_sizes_are_in_one_study_and_each_has_its_own_crop(root: Path) -> None:
+    other = {"name": "ViT-T/16 at 48", "model": TOWER | {"image_size": 48}, "pretrained": "random", "seed": 0}
+    study = parsed(root, crops__size=None, encoders__other=other)
+    for name, size in (("tiny", 32), ("other", 48)):
+        assert cache(f"{name}-test", study, root / "artifacts").endswith("encoded 19, reused 0")
+        about = json.loads((root / "artifacts" / "features" / name / "test" / "features.json").read_text())
+        assert (about["encoder"]["image_size"], about["transforms"]["centre"]["size"]) == (size, size)
+
+
+def test_small_pictures_are_padded_or_by_declaration_enlarged_and_kept_apart(root: Path) -> None:
+    large = {"name": "ViT-T/16 at 64", "model": TOWER | {"image_size": 64}, "pretrained": "random", "seed": 0}
+    for small in ("pad", "resize"):  # the pictures have 40 x 44 pixels
+        study = parsed(root, crops={"size": None, "small": small}, encoders__other=large)
+        assert cache("other-test", study, root / "artifacts").endswith("encoded 19, reused 0")
+
+
 def test_a_picture_is_decoded_once_for_all_its_views(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from rine.caching import decode
 
@@ -387,7 +402,7 @@ import os, signal, sys, time
 from pathlib import Path
 import open_clip
 from rine import params
-from rine import encoder
+from rine.encoder import encoder
 from rine.caching import draft
 from rine.paths import Paths
 from rine.stages.cache import run

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from rine.detector import published
 from rine.detector.published import convert
+from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.heads import Head, HeadConfig, seeded_head
 from rine.models import checkpoint
 from rine.models.checkpoint import CheckpointError
-from rine.params import EncoderConfig, TowerConfig
 from rine.scores.calibration import Calibration
 
 SHAPE = HeadConfig(q=2, proj_dim=6, n_blocks=3, width=8)

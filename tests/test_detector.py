@@ -16,11 +16,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import tiny_model
-from rine import Detector, encoder
+from rine import Detector
 from rine.detector.stored import ModelNotFound, find_model
-from rine.encoder import tower
 from rine.models import checkpoint
-from rine.params import EncoderConfig, TowerConfig
 from rine.pixels.transforms import centre_crop, ten_crop
 
 
@@ -178,31 +176,6 @@ def test_a_thousand_files_that_cannot_be_read_are_not_kept_waiting(detector: Det
         assert next(stream).error
         assert handed_out - seen <= 2 * 2 + 2 * 4
     stream.close()
-
-
-def test_a_kept_tower_gives_the_same_bits_without_open_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RINE_CACHE", str(tmp_path))
-    # twelve blocks: "10" comes before "2" where blocks are ordered by their text
-    shape = TowerConfig(image_size=32, patch_size=16, width=32, layers=12, head_width=16)
-    config = EncoderConfig(name="deep", model=shape, pretrained="random", seed=3)
-    built = encoder.load(config, "cpu")
-    pictures = torch.from_numpy(np.stack([tiny_model.crop(i) for i in range(5)]))
-    tower.load(config, built.weights_digest, "cpu")
-    monkeypatch.setattr(encoder, "build", lambda config: pytest.fail("the kept tower was not read"))
-    kept = tower.load(config, built.weights_digest, "cpu")
-    assert torch.equal(kept(pictures), built(pictures))
-    assert kept.describe() == built.describe()
-
-
-def test_a_damaged_kept_tower_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RINE_CACHE", str(tmp_path))
-    digest = encoder.load(tiny_model.ENCODER, "cpu").weights_digest
-    tower.load(tiny_model.ENCODER, digest, "cpu")
-    [path] = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:-50] + bytes(50))
-    assert tower.load(tiny_model.ENCODER, digest, "cpu").weights_digest == digest
-    path.write_bytes(b"short")
-    assert tower.load(tiny_model.ENCODER, digest, "cpu").weights_digest == digest
 
 
 def test_weights_that_the_model_was_not_trained_with_are_refused(model: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ UNTRACKED = {
     "rine.apart.budget",
     "rine.apart.host",
     "rine.params",
+    "rine.encoder.config",
     "rine.params_errors",
     "rine.values",
     "rine.paths",

@@ -12,6 +12,8 @@ import pytest
 
 from graph import items
 from rine.detector import Detector
+from rine.features import Features
+from rine.models.loaded import stored
 from rine.params import BestConfig
 from rine.paths import Paths
 from rine.report.write import figures_of
@@ -89,6 +91,16 @@ def test_a_stored_model_scores_a_picture_as_the_detector_does(small_study: Small
             verdicts = detector([small_study.folder / "data" / path for path in test["path"]])
             got = [verdict.logit for verdict in verdicts]
             np.testing.assert_allclose(got, scores.logits[row, test.index], rtol=0, atol=1e-5)
+
+
+def test_a_model_of_other_tokens_than_the_encoders_is_refused_with_both(small_study: SmallStudy) -> None:
+    encoder = Features.open(small_study.paths.features("tiny", "test")).about["encoder"]
+    [head, *_], _ = stored([small_study.paths.best("shapes")], encoder | {"blocks": [1, 2]})  # which are all
+    assert head.config.n_blocks == 2
+    for other in ({"token": "mean"}, {"weights": "0" * 32}, {"blocks": [2, 3]}):
+        [key] = other
+        with pytest.raises(ValueError, match=rf"shapes.*other tokens.*weights {encoder['weights']}.*{key} "):
+            stored([small_study.paths.best("shapes")], encoder | other)
 
 
 def test_a_rerun_gives_the_same_bytes(small_study: SmallStudy, tmp_path: Path) -> None:

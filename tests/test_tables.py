@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from rine.dataset.generators import FAMILY
+from rine.encoder.config import EncoderConfig
 from rine.evaluation.selection import RULES, grid_of, rules_table
 from rine.report.by_generator import generator_table
 from rine.report.estimates import NONE, chosen
-from rine.report.head_size import n_parameters, vit_size
+from rine.report.head_size import n_parameters, token_size, vit_size
 from rine.report.rules import RULES as RULE_WORDS
 from rine.report.sections.headline import headline_table
 from rine.report.sections.headline import rules_table as rules_table_of_page
@@ -119,6 +121,16 @@ def test_head_size_is_that_of_the_head_itself():
 def test_an_encoder_whose_name_does_not_tell_has_no_size():
     assert vit_size("convnext_base") is None
     assert vit_size("ViT-B-32") == (12, 768)
+
+
+def test_a_heads_size_is_that_of_the_tokens_that_an_entry_keeps() -> None:
+    def size(**how: Any) -> tuple[int, int] | None:
+        return token_size(EncoderConfig(name="x", model="x", pretrained="random", seed=0, **how), 12, 768)
+
+    assert size() == (12, 768)
+    assert size(token="cls+mean", blocks=(3, 12)) == (2, 1536)
+    assert size(token="pooled") == (1, 768)
+    assert size(token="cls+registers") is None  # how many a named tower has is not in its name
 
 
 def published() -> pd.DataFrame:

@@ -11,7 +11,7 @@ from rine.caching.views import FEATURE_SETS, Recipe, crops, describe, expand
 from rine.pixels.config import AlignConfig, AugmentationConfig, DegradeConfig, PerturbConfig
 from rine.pixels.degradations import degrade
 from rine.pixels.perturbations import align, drawn, draws, perturb
-from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
+from rine.pixels.transforms import augment, centre_crop, enlarged, rng_for, ten_crop
 
 AUGMENTATION = AugmentationConfig(
     mode="paper", views=3, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100), seed=7
@@ -33,6 +33,17 @@ def pictures(*rows: tuple[str, int, str, str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["source", "label", "path", "split"])
     table["digest"] = [f"{i:032x}" for i in range(len(table))]
     return table
+
+
+def test_small_pictures_fill_the_crop_where_they_are_enlarged() -> None:
+    bright = np.full((20, 30, 3), 200, dtype=np.uint8)
+    views = [("centre", "centre"), ("augment", "1"), ("perturb", "noise"), ("degrade", "jpeg:90")]
+    assert (crops(bright, "d", views, recipe())[:, 0] == 0).all()  # black borders, as the paper has them
+    assert (crops(bright, "d", views, recipe(small="resize")) > 100).all()
+    for image in (bright, IMAGE):
+        assert enlarged(image, 32).shape[:2] == ((32, 48) if image is bright else (50, 60))
+    assert describe("centre", recipe()) == describe("centre", recipe(small="pad"))  # what is in stores keeps its name
+    assert describe("centre", recipe(small="resize"))["small"] == "resize"
 
 
 def test_rows_are_in_canonical_order_whatever_order_the_index_has() -> None:

@@ -10,14 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 
 from rine import encoder
+from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.heads import HeadConfig, seeded_head
 from rine.models import checkpoint
-from rine.params import EncoderConfig, TowerConfig
 from rine.scores.calibration import Calibration
 
 SIZE = 32
@@ -31,10 +30,8 @@ ENCODER = EncoderConfig(
 
 @contextmanager
 def model_in(folder: Path) -> Iterator[Path]:
-    """Store a model as `rine best` does, under artifacts/best in `folder`, with the user's cache beside it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RINE_CACHE", str(folder / "cache"))
-        yield store(folder / "artifacts" / "best" / "four_class" / "model.safetensors")
+    """Store a model as `rine best` does, under artifacts/best in `folder`."""
+    yield store(folder / "artifacts" / "best" / "four_class" / "model.safetensors")
 
 
 def store(path: Path, config: EncoderConfig = ENCODER, name: str = "four_class", seed: int = 0) -> Path:
@@ -44,14 +41,14 @@ def store(path: Path, config: EncoderConfig = ENCODER, name: str = "four_class",
     with torch.no_grad():
         for parameter in head.parameters():
             parameter *= 4  # an untrained head of this size gives every picture nearly the same logit
-        tokens = tower(torch.from_numpy(np.stack([crop(i) for i in range(40)])))
+        tokens = tower(torch.from_numpy(np.stack([crop(i, tower.image_size) for i in range(40)])))
         logits = head(tokens)[0]
     centre, spread = float(logits.mean()), float(logits.std())
     fitted = Calibration(4 / spread, -4 * centre / spread, centre + 0.3 * spread, centre - 0.3 * spread, n=40)
     training = {"training_set": "progan", "q": 1, "d": 16, "xi": 0.1, "epochs": 1, "seed": seed, "lr": 0.001}
     meta = {
         "name": name,
-        "encoder": asdict(config) | {"weights": tower.weights_digest},
+        "encoder": config.entry() | {"weights": tower.weights_digest},
         "transform": {"crop": tower.image_size},
         "training": training | {"batch_size": 16},
         "classes": ["horse"],

@@ -5,12 +5,11 @@ Asked once, before a stage runs. It imports the registries (`RULES`, `PERTURBATI
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rine.dataset.layouts import LAYOUTS, tables_of
+from rine.encoder.catalogue import look_up
 from rine.evaluation.selection import RULES
 from rine.params import Params, ParamsError
 from rine.pixels.degradations import DEGRADATIONS
@@ -110,19 +109,9 @@ def _models(study: Params) -> Iterator[str]:
 
 
 def _encoders(study: Params) -> Iterator[str]:
-    """Models that open_clip does not know; by its files, since to import it takes seconds."""
-    names = open_clip_models()
+    """Towers that no catalogue knows, and tokens that they have not."""
     for name, config in study.encoders.items():
-        if isinstance(config.model, str) and config.model not in names:
-            wanted = config.model.lower().replace("/", "-")
-            near = [model for model in names if model.lower() == wanted]
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"
-            yield f"encoders.{name}.model = {config.model!r}: open_clip has no such model; {hint}"
-
-
-def open_clip_models() -> list[str]:
-    """Names of the models that open_clip builds, sorted."""
-    package = importlib.util.find_spec("open_clip")
-    if package is None or package.origin is None:
-        return []
-    return sorted(file.stem for file in (Path(package.origin).parent / "model_configs").glob("*.json"))
+        try:
+            look_up(config)
+        except ValueError as error:
+            yield f"encoders.{name}: {error}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rine.commands.encoders import encoders
 from rine.commands.ending import timed
 from rine.commands.explain import explain
 from rine.commands.export import export
@@ -183,6 +184,7 @@ for name, command in (
     ("import", import_),
 ):
     app.command(name, rich_help_panel=PANEL)(command)
+app.command("encoders", rich_help_panel=STUDY)(encoders)
 app.command("verify", rich_help_panel=STUDY)(verify)
 
 

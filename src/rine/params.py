@@ -15,8 +15,9 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from rine.dataset.config import PrepareConfig
+from rine.encoder.config import EncoderConfig
 from rine.params_errors import explained
-from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig
+from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
 from rine.values import STRICT, Auto, Count, Fraction, Integer, Name, NonNegative, Positive, Real, Seed
 
 
@@ -25,32 +26,12 @@ class ParamsError(ValueError):
 
 
 @dataclass(frozen=True, config=STRICT)
-class TowerConfig:
-    """A ViT image tower that open_clip has no name for (the sample study's)."""
-
-    image_size: Count
-    patch_size: Count
-    width: Count
-    layers: Count
-    head_width: Count
-
-
-@dataclass(frozen=True, config=STRICT)
-class EncoderConfig:
-    """A frozen image encoder: an open_clip model name or a tower, and where its weights come from."""
-
-    name: str  # as the tables show it: "ViT-L/14"
-    model: str | TowerConfig  # "ViT-L-14", one of `open_clip.list_models()`
-    pretrained: str  # "openai", "random", or a path to a file
-    seed: Seed  # of `pretrained: random`
-
-
-@dataclass(frozen=True, config=STRICT)
 class CacheConfig:
     """What `cache` does to every picture before its views are made, and how many rows a file of tokens has."""
 
     align: AlignConfig | None
     shard_rows: Count
+    small: Small = "pad"  # pictures under the encoder's size: black borders, as the paper has, or enlarged to fill it
 
 
 @dataclass(frozen=True, config=STRICT)

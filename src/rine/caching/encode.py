@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +13,6 @@ import numpy as np
 from rine.caching.decode import Job, Pixels
 from rine.caching.draft import Draft
 from rine.device import usable_cores, usable_threads
-from rine.params import EncoderConfig, RuntimeConfig, TowerConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +98,8 @@ def _start(encoder: Encoder, pixels: np.ndarray, threads: Executor | None) -> Ca
         return threads.submit(encoder.encode, batch).result
     if encoder.device.startswith("cuda"):
         batch = batch.pin_memory()  # so that the copy runs beside the encoder
-    return encoder(batch).half().cpu
+    tokens = encoder(batch).half()
+    return lambda: encoder.checked(tokens.cpu())
 
 
 @contextmanager
@@ -124,29 +121,3 @@ def encoding_threads(encoder: Encoder) -> Iterator[ThreadPoolExecutor | None]:
             yield pool
     finally:
         torch.set_num_threads(n)
-
-
-def load(config: EncoderConfig, runtime: RuntimeConfig) -> Encoder:
-    """The encoder on its device; imported here, since a feature set without pictures needs none of it."""
-    from rine.encoder import tower
-
-    return tower.load(config, None, runtime.device, runtime.precision)
-
-
-def batch_size(runtime: RuntimeConfig, encoder: Encoder) -> int:
-    """Whole micro-batches: what is asked for, rounded down, but at least one."""
-    asked = encoder.micro_batch if runtime.batch_size == "auto" else runtime.batch_size
-    return max(asked // encoder.micro_batch, 1) * encoder.micro_batch
-
-
-def token_shape(config: EncoderConfig) -> tuple[int, int]:
-    """Blocks and width of an encoder, without building it; zeros where only open_clip's code could tell."""
-    if isinstance(config.model, TowerConfig):
-        return config.model.layers, config.model.width
-    package = importlib.util.find_spec("open_clip")
-    assert package is not None
-    assert package.origin is not None
-    file = Path(package.origin).parent / "model_configs" / f"{config.model}.json"
-    vision = json.loads(file.read_text())["vision_cfg"] if file.is_file() else {}
-    layers, width = vision.get("layers", 0), vision.get("width", 0)
-    return (layers, width) if isinstance(layers, int) else (0, 0)

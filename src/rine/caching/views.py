@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rine.encoder.catalogue import look_up
 from rine.features.table import PICTURE
 from rine.params import Params
-from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig
+from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
 from rine.pixels.degradations import degrade
 from rine.pixels.perturbations import align, drawn, draws, perturb
-from rine.pixels.transforms import augment, centre_crop, rng_for, ten_crop
+from rine.pixels.transforms import augment, centre_crop, enlarged, rng_for, ten_crop
 
 # Raised whenever a view's pixels change, so that no store mixes two kinds
 PIXELS = 1
@@ -35,11 +36,13 @@ class Recipe:
     augmentation: AugmentationConfig
     perturb: PerturbConfig | None = None
     align: AlignConfig | None = None
+    small: Small = "pad"  # what is done to pictures under `size`
 
 
-def recipe(feature_set: str, params: Params, size: int) -> Recipe:
-    """The recipe of one feature set of a study, for an encoder of pictures of `size` pixels a side."""
-    return Recipe(feature_set, size, params.augmentation, params.perturb, params.cache.align)
+def recipe(feature_set: str, params: Params, encoder: str) -> Recipe:
+    """The recipe of one feature set of a study: crops of the encoder's own size."""
+    size, cache = look_up(params.encoders[encoder]).image_size, params.cache
+    return Recipe(feature_set, size, params.augmentation, params.perturb, cache.align, cache.small)
 
 
 def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
@@ -121,6 +124,8 @@ def describe(family: str, recipe: Recipe) -> dict[str, Any]:
     """
     about: dict[str, Any] = {"family": family, "size": recipe.size, "pixels": PIXELS}
     about["align"] = None if recipe.align is None else asdict(recipe.align)
+    if recipe.small != "pad":
+        about["small"] = recipe.small
     if family == "augment":
         about |= {key: value for key, value in asdict(recipe.augmentation).items() if key != "views"}
     if family in {"perturb", "degrade"}:
@@ -136,6 +141,7 @@ def crops(image: np.ndarray, digest: str, views: Sequence[tuple[str, str]], reci
     """The pixels of a picture's (family, view) pairs: uint8 (H, W, 3) to (V, size, size, 3)."""
     if recipe.align is not None:
         image = align(image, recipe.align.jpeg_quality, recipe.align.size)
+    image = _large_enough(image, recipe)
     ten = ten_crop(image, recipe.size) if any(family == "ten" for family, _ in views) else None
     pixels = np.empty((len(views), recipe.size, recipe.size, 3), dtype=np.uint8)
     for i, (family, view) in enumerate(views):
@@ -143,24 +149,29 @@ def crops(image: np.ndarray, digest: str, views: Sequence[tuple[str, str]], reci
     return pixels
 
 
+def _large_enough(image: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """The picture itself, whose crop is padded where it is small, unless the recipe has it enlarged."""
+    return enlarged(image, recipe.size) if recipe.small == "resize" else image
+
+
 def _augment(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
     return augment(image, rng_for(recipe.augmentation.seed, digest, view), recipe.augmentation, recipe.size)
 
 
 def _centre(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
-    return centre_crop(image, recipe.size)
+    return centre_crop(_large_enough(image, recipe), recipe.size)
 
 
 def _perturb(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
     assert recipe.perturb is not None
     rng = draws(view, recipe.perturb.seed, digest)
-    return centre_crop(perturb(image, view, recipe.perturb.mode, rng), recipe.size)
+    return _centre(perturb(image, view, recipe.perturb.mode, rng), digest, view, recipe)
 
 
 def _degrade(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
     assert recipe.perturb is not None
     name, _, strength = view.rpartition(":")
-    return centre_crop(degrade(image, name, float(strength), recipe.perturb.seed, digest), recipe.size)
+    return _centre(degrade(image, name, float(strength), recipe.perturb.seed, digest), digest, view, recipe)
 
 
 _PIXELS: dict[str, Callable[[np.ndarray, str, str, Recipe], np.ndarray]] = {

@@ -33,7 +33,7 @@ def import_(
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such file")
         from rine.detector.published import ENCODER, convert
-        from rine.params import EncoderConfig
+        from rine.encoder.config import EncoderConfig
 
         name = ENCODER.name if encoder == ENCODER.model else encoder
         config = EncoderConfig(name=name, model=encoder, pretrained=pretrained, seed=0)

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rine import encoder as encoders
 from rine.apart import Limits
 from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of
 from rine.detector.stored import find_model
-from rine.encoder import Encoder, tower
+from rine.encoder import Encoder
 from rine.heads import Head
 from rine.models import checkpoint
-from rine.pixels.crops import CropRule
+from rine.pixels.crops import CropRule, crops_of
 from rine.pixels.pictures import UnreadablePicture
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
@@ -97,7 +98,7 @@ class Detector:
             raise ValueError(f"threshold = {threshold}; allowed: a probability from 0 to 1")
         path = find_model(model)
         stored = checkpoint.load(path)
-        encoder = tower.load(stored.encoder_config, stored.weights_digest, device)
+        encoder = encoders.load(stored.encoder_config, device, digest=stored.weights_digest)
         _check_fit(stored, encoder, str(path))
         head = stored.head.to(encoder.device).eval().requires_grad_(False)
         return cls(
@@ -162,12 +163,22 @@ class Detector:
         start = time.perf_counter()
         name = name if name is not None else name_of(image)
         try:
-            cut, error = crops_from(image, self.max_pixels, crops, self.encoder.image_size, limits), None
+            cut = crops_from(image, self.max_pixels, crops, self.encoder.image_size, self.small, limits)
+            error = None
         except UnreadablePicture as unreadable:
             cut, error = np.zeros((0,), np.uint8), unreadable.reason
         except MemoryError:
             cut, error = np.zeros((0,), np.uint8), "not enough memory to decode it"
         return Loaded(name, cut, time.perf_counter() - start, error)
+
+    @property
+    def small(self) -> str:
+        """What is done to pictures smaller than a crop, as when the model was trained: "pad" or "resize"."""
+        return str(self.meta["transform"].get("small", "pad"))
+
+    def crops(self, image: np.ndarray, rule: CropRule) -> np.ndarray:
+        """Crops (V, S, S, 3) of pixels (H, W, 3)."""
+        return crops_of(image, rule, self.encoder.image_size, self.small)
 
     def judge(self, loaded: list[Loaded], crops: CropRule = "centre") -> list[Verdict]:
         """Verdicts on pictures that were `read`: all their crops as one batch, one mean logit a picture."""
@@ -194,7 +205,7 @@ class Detector:
 
     def tokens(self, crops: np.ndarray | Tensor) -> Tensor:
         """Block tokens (B, L, D) of crops (B, S, S, 3), rounded to float16 as those are that heads are trained on."""
-        return self.encoder(torch.as_tensor(crops)).half().float()
+        return self.encoder.checked(self.encoder(torch.as_tensor(crops)).half()).float()
 
     @torch.inference_mode()
     def logits(self, crops: np.ndarray | Tensor) -> np.ndarray:
@@ -215,7 +226,8 @@ def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None
     if (config.n_blocks, config.width) != expected or crop != encoder.image_size:
         raise ValueError(
             f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
-            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} from crops of {encoder.image_size}"
+            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} ({encoder.config.words}) from crops of "
+            f"{encoder.image_size}"
         )
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from rine.detector import Detector, Verdict
 from rine.detector.inputs import Picture, name_of
-from rine.pixels.crops import CropRule, crops_of, cut, grid
-from rine.pixels.transforms import recoded
+from rine.pixels.crops import CropRule, cut, grid
+from rine.pixels.transforms import enlarged, recoded
 
 CELLS = 8  # crops a side of the map at most
 WINDOW = 2048  # pixels a side: changes are made to no more than this around the middle, in which the crops lie
@@ -37,7 +37,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Block:
-    """One block of the encoder, from 1: its mean weight in the importance estimator (all sum to one), and its effect.
+    """One block of the encoder, by its number in the tower, from 1.
+
+    `weight` is its mean one in the importance estimator; all sum to one.
 
     `change` is the logit minus the logit with the block's token at its mean over the training pictures: above zero, the
     block speaks for synthetic. None where the model file holds no mean.
@@ -90,6 +92,8 @@ def explain(
     Costs cells² + 21 passes of the encoder at most. Raises `UnreadablePicture` for a file that has no pixels.
     """
     image = detector.pixels(picture)
+    if detector.small == "resize":  # so that map and crops are of one picture
+        image = enlarged(image, detector.encoder.image_size)
     loaded = detector.read(image, crops, name=name or name_of(picture))  # of the pixels: a file is decoded once
     [verdict] = detector.judge([loaded], crops)
     return Explanation(
@@ -125,13 +129,13 @@ def block_shares(detector: Detector, crops: np.ndarray) -> list[Block]:
             without = tokens.clone()
             without[:, block] = detector.mean_tokens[block].to(tokens)
             effects[block] = float((whole - detector.head(without)[0]).mean())
-    return [Block(i + 1, weight, effect) for i, (weight, effect) in enumerate(zip(weights, effects, strict=True))]
+    return [Block(*each) for each in zip(detector.encoder.blocks, weights, effects, strict=True)]
 
 
 def judge_changes(detector: Detector, image: np.ndarray, crops: CropRule = "centre") -> list[Change]:
     """The verdict after each of the mild changes, on the part of the picture around its middle."""
-    image, size = _window(image), detector.encoder.image_size
-    cut_out = [crops_of(change(image), crops, size) for change in changes().values()]
+    image = _window(image)
+    cut_out = [detector.crops(change(image), crops) for change in changes().values()]
     logits = detector.logits(np.concatenate(cut_out)).reshape(len(cut_out), -1).mean(axis=1).tolist()
     return [Change(name, *detector.decide(logit), logit) for name, logit in zip(changes(), logits, strict=True)]
 

@@ -26,11 +26,13 @@ def is_one(images: Any) -> bool:
     return isinstance(images, str | bytes | os.PathLike | Image.Image | UnreadablePicture) or hasattr(images, "read")
 
 
-def crops_from(image: Picture, max_pixels: int, rule: CropRule, size: int, limits: Limits | None = None) -> np.ndarray:
-    """The crops (V, size, size, 3), uint8, of a picture; raises as `pixels_of`."""
+def crops_from(
+    image: Picture, max_pixels: int, rule: CropRule, size: int, small: str, limits: Limits | None = None
+) -> np.ndarray:
+    """The crops (V, size, size, 3), uint8, of a picture, see `crops_of`; raises as `pixels_of`."""
     if _is_file(image):
-        return _apart(image, file_crops, _content(image, max_pixels), max_pixels, rule, size, limits=limits)
-    return crops_of(pixels_of(image, max_pixels), rule, size)
+        return _apart(image, file_crops, _content(image, max_pixels), max_pixels, rule, size, small, limits=limits)
+    return crops_of(pixels_of(image, max_pixels), rule, size, small)
 
 
 def pixels_of(image: Picture, max_pixels: int, limits: Limits | None = None) -> np.ndarray:

@@ -7,16 +7,17 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rine.encoder.config import EncoderConfig
+from rine.encoder.facts import token_shape
 from rine.heads import Head, HeadConfig
 from rine.models.checkpoint import CheckpointError, fill, save
-from rine.params import EncoderConfig, TowerConfig
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def convert(
     `CheckpointError` for a file that is no published head, `ValueError` for an encoder that it does not fit.
     """
     head = read(file)
-    described = asdict(encoder) | _weights(encoder, head.config)
+    described = encoder.entry() | _weights(encoder, head.config)
     out = out or file.with_suffix(".safetensors")
     source = f"{file.name}, as published by the authors of RINE"
     save(out, head, meta_of(head, out.stem, described, setting, source))
@@ -151,16 +152,7 @@ def _weights(encoder: EncoderConfig, head: HeadConfig) -> dict[str, Any]:
 
 
 def _check_shape(encoder: EncoderConfig, head: HeadConfig) -> None:
-    if isinstance(encoder.model, TowerConfig):
-        shape = {"layers": encoder.model.layers, "width": encoder.model.width}
-    else:
-        from open_clip import get_model_config, list_models
-
-        config = get_model_config(encoder.model)
-        if config is None:
-            raise ValueError(f"open_clip has no model {encoder.model!r}; choose from {list_models()}")
-        shape = config["vision_cfg"]
-    found = (shape.get("layers"), shape.get("width"))
+    found = token_shape(encoder)
     if found != (head.n_blocks, head.width):
         raise ValueError(
             f"the head was trained on an encoder of {head.n_blocks} blocks of width {head.width}; "

@@ -1,189 +1,187 @@
-"""A frozen ViT up to the last block's CLS token: from normalised pictures (B, 3, S, S) to tokens (B, L, D).
+"""A plain ViT up to its last tap: normalised pictures (B, 3, S, S) to the tokens of its blocks (B, L, D).
 
-open_clip's own blocks are repeated here without what no token depends on; towers whose blocks are of another make run
-through open_clip's modules.
+The arithmetic of CLIP's image towers, with parameters by open_clip's names, and without what no token depends on: of
+the last block with RINE's token only the CLS query counts, and neither its MLP nor `ln_post` nor `proj` is there.
 """
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rine.encoder.catalogue import Shape
+from rine.encoder.rows import Rows
+
 # Queries of the last block: the CLS row, and some more, since products of fewer rows sum in another order by place
 _QUERIES = 16
 
 
 class _Block(nn.Module):
-    """One block of open_clip's `VisionTransformer`, with QuickGELU folded into SiLU and layer scale into the weights.
+    """One block, with QuickGELU folded into SiLU and layer scale into the weights.
 
     x sigmoid(1.702 x) = silu(1.702 x) / 1.702, so c_fc times 1.702 and c_proj's weight over 1.702 give the
     same function by a fused activation.
     """
 
-    def __init__(self, source: Any) -> None:
+    attn: Any
+    mlp: Any
+
+    def __init__(self, shape: Shape, mlp: bool) -> None:
         super().__init__()
-        self.ln_1, self.ln_2 = source.ln_1, source.ln_2
-        self.heads = source.attn.num_heads
-        self.qkv_weight, self.qkv_bias = source.attn.in_proj_weight, source.attn.in_proj_bias
-        self.out, self.fc, self.proj = source.attn.out_proj, source.mlp.c_fc, source.mlp.c_proj
-        self.approximate = getattr(source.mlp.gelu, "approximate", None)  # None: QuickGELU
-        self.scales = [(self.out, source.ls_1), (self.proj, source.ls_2)]
+        D, hidden = shape.width, int(shape.width * shape.mlp_ratio)
+        self.heads, self.quick_gelu = D // shape.head_width, shape.quick_gelu
+        self.ln_1, self.ln_2 = nn.LayerNorm(D), nn.LayerNorm(D)
+        self.attn = nn.MultiheadAttention(D, self.heads)  # its parameters alone
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(D, hidden), "c_proj": nn.Linear(hidden, D)} if mlp else {})
+        if shape.layer_scale is not None:
+            self.ls_1 = _Scale(D, shape.layer_scale)
+            if mlp:
+                self.ls_2 = _Scale(D, shape.layer_scale)
 
-    def prepare(self, last: bool) -> None:
-        """Fold what can be folded into the weights; the last block's MLP is let go."""
-        if last:
-            del self.fc, self.proj
-            self.scales.pop()
-        with torch.no_grad():
-            if self.approximate is None and not last:
-                self.fc.weight *= 1.702
-                self.fc.bias *= 1.702
-                self.proj.weight /= 1.702
-            for linear, scale in self.scales:
-                if not isinstance(scale, nn.Identity):
-                    linear.weight *= scale.gamma[:, None]
-                    linear.bias *= scale.gamma
-        self.scales = []
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Fold what can be folded into the weights, which must be in float32."""
+        if self.mlp and self.quick_gelu:
+            self.mlp["c_fc"].weight *= 1.702
+            self.mlp["c_fc"].bias *= 1.702
+            self.mlp["c_proj"].weight /= 1.702
+        for name, linear in (("ls_1", self.attn.out_proj), ("ls_2", self.mlp["c_proj"] if self.mlp else None)):
+            if linear is not None and name in self._modules:
+                scale: Any = self._modules.pop(name)
+                linear.weight *= scale.gamma[:, None]
+                linear.bias *= scale.gamma
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, T, D), changed in place, to the block's output and its CLS token (B, D)."""
+    def attend(self, x: Tensor) -> Tensor:
+        """Add attention to (B, T, D), in place, and return `ln_2` of it."""
         B, T, D = x.shape
-        qkv = F.linear(_norm(self.ln_1, x), self.qkv_weight, self.qkv_bias)
+        qkv = F.linear(_norm(self.ln_1, x), self.attn.in_proj_weight, self.attn.in_proj_bias)
         q, k, v = qkv.view(B, T, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, T, D)
-        x += F.linear(attended, self.out.weight, self.out.bias)
-        # ln_2's output, not the block's: the published heads were trained on it
-        y = _norm(self.ln_2, x)
-        token = y[:, 0].clone()
-        y = F.linear(y, self.fc.weight, self.fc.bias)
-        y = F.silu(y, inplace=True) if self.approximate is None else F.gelu(y, approximate=self.approximate)
-        x += F.linear(y, self.proj.weight, self.proj.bias)
-        return x, token
+        x += F.linear(attended, self.attn.out_proj.weight, self.attn.out_proj.bias)
+        return _norm(self.ln_2, x)
 
-    def last(self, x: Tensor) -> Tensor:
-        """The CLS token (B, D) of the last block, for which only the CLS row need ask a query."""
+    def feed(self, x: Tensor, y: Tensor) -> Tensor:
+        """Add the MLP of y = `ln_2` to x, in place."""
+        y = F.linear(y, self.mlp["c_fc"].weight, self.mlp["c_fc"].bias)
+        y = F.silu(y, inplace=True) if self.quick_gelu else F.gelu(y)
+        x += F.linear(y, self.mlp["c_proj"].weight, self.mlp["c_proj"].bias)
+        return x
+
+    def cls_row(self, x: Tensor) -> Tensor:
+        """The CLS row (B, D) of `ln_2`, for which only few rows need ask a query."""
         B, T, D = x.shape
         Q = min(_QUERIES, T)
         y = _norm(self.ln_1, x)
-        q = F.linear(y[:, :Q], self.qkv_weight[:D], self.qkv_bias[:D]).view(B, Q, self.heads, -1).transpose(1, 2)
-        kv = F.linear(y, self.qkv_weight[D:], self.qkv_bias[D:])
+        weight, bias = self.attn.in_proj_weight, self.attn.in_proj_bias
+        q = F.linear(y[:, :Q], weight[:D], bias[:D]).view(B, Q, self.heads, -1).transpose(1, 2)
+        kv = F.linear(y, weight[D:], bias[D:])
         k, v = kv.view(B, T, 2, self.heads, -1).permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, Q, D)
-        y = x[:, :Q] + F.linear(attended, self.out.weight, self.out.bias)
+        y = x[:, :Q] + F.linear(attended, self.attn.out_proj.weight, self.attn.out_proj.bias)
         return _norm(self.ln_2, y[:, 0])
 
 
-class Blocks(nn.Module):
-    """open_clip's `VisionTransformer` up to the last block's `ln_2`."""
+class ViT(nn.Module):
+    """The tokens of the blocks with these numbers (from 1), and of the tower no more than they depend on."""
 
-    blocks: Any  # of _Block
-
-    def __init__(self, source: Any) -> None:
+    def __init__(self, shape: Shape, rows: Rows, blocks: tuple[int, ...]) -> None:
         super().__init__()
-        self.image_size, self.patch = source.image_size, source.conv1.kernel_size
-        self.embedding = source.conv1.weight  # (D, 3, p, p)
-        self.cls, self.position = source.class_embedding, source.positional_embedding
-        self.ln_pre = source.ln_pre
-        self.blocks = nn.ModuleList(_Block(block) for block in source.transformer.resblocks)
-        self.n_blocks, (self.sequence, self.width) = len(self.blocks), self.position.shape
+        D, p = shape.width, shape.patch_size
+        side = shape.image_size // p
+        self.made_of = shape.layers, D, shape.cls, shape.registers
+        self.shape, self.rows, self.blocks, self.width = shape, rows, blocks, D * rows.n
+        self.sequence = shape.cls + shape.registers + side * side
+        self.conv1 = nn.Conv2d(3, D, p, p, bias=False)
+        if shape.cls:
+            self.class_embedding = nn.Parameter(torch.randn(D))
+        if shape.registers:
+            self.register_embedding = nn.Parameter(torch.randn(shape.registers, D))
+        self.positional_embedding = nn.Parameter(torch.randn(shape.cls + side * side, D))
+        self.ln_pre: nn.Module | None = nn.LayerNorm(D) if shape.ln_pre else None
+        whole = rows.tap != "norm2"
+        self.transformer = nn.Module()
+        self.transformer.resblocks = nn.ModuleList(
+            _Block(shape, mlp=whole or number < blocks[-1]) for number in range(1, blocks[-1] + 1)
+        )
+        self.ln_post = nn.LayerNorm(D) if rows.tap == "block_normed" else None
+
+    def needless(self, names: Iterable[str]) -> set[str]:
+        """Of a file's tensors, those that a tower of this shape has and no token here depends on."""
+        ends = ("proj", "ln_post.", "attn_pool")
+        later = tuple(f"transformer.resblocks.{i}." for i in range(self.blocks[-1] - 1, self.shape.layers))
+        return {name for name in names if name.startswith(ends + later)}
 
     def prepare(self) -> None:
         """Fold what can be folded, for which the weights are still in float32."""
-        for block in self.blocks:
-            block.prepare(last=block is self.blocks[-1])
+        for block in self._resblocks:
+            block.fold()
+
+    @property
+    def _resblocks(self) -> Any:
+        return self.transformer.resblocks
 
     def same_bits(self, few: int, many: int) -> bool:
-        """Whether `few` pictures come out the same alone as among `many`; blocks are alike, so one will do."""
-        noise = torch.rand(many, 3, *self.image_size, generator=torch.Generator().manual_seed(0))
-        noise = noise.to(self.cls.device, self.cls.dtype)
+        """Whether `few` pictures come out the same alone as among `many`; blocks are alike, so two will do."""
+        noise = torch.rand(many, 3, *[self.shape.image_size] * 2, generator=torch.Generator().manual_seed(0))
+        noise = noise.to(self.conv1.weight)
+        first, last = self._resblocks[0], self._resblocks[-1]
         outputs = []
         for pictures in (noise, noise[:few]):
             x = self._embed(pictures)
-            x, token = self.blocks[0](x) if self.n_blocks > 1 else (x, x[:, 0])
-            outputs.append(torch.cat([token, self.blocks[-1].last(x), x.flatten(1)], dim=1)[:few])
+            tokens = [self._block(first, x, first is last), x.flatten(1)]
+            if first is not last:
+                tokens.append(self._block(last, x, True))
+            outputs.append(torch.cat(tokens, dim=1)[:few])
         return torch.equal(*outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self._embed(x)  # (B, T, D)
         tokens = []
-        for block in self.blocks[:-1]:
-            x, token = block(x)
-            tokens.append(token)
-        tokens.append(self.blocks[-1].last(x))
+        for number, block in enumerate(self._resblocks, start=1):
+            token = self._block(block, x, number == self.blocks[-1], number in self.blocks)
+            if number in self.blocks:
+                tokens.append(token)
         return torch.stack(tokens, dim=1)  # (B, L, D)
+
+    def _block(self, block: _Block, x: Tensor, last: bool, wanted: bool = True) -> Tensor:
+        """Change x to the block's output, in place, and return its token (B, D), if that is wanted."""
+        rows = self.rows
+        if last and rows.tap == "norm2" and rows.token == "cls":
+            return block.cls_row(x)
+        y = block.attend(x)
+        # ln_2's output, not the block's: the published heads were trained on it
+        token = rows(y) if wanted and rows.tap == "norm2" else y
+        if last and rows.tap == "norm2":
+            return token
+        block.feed(x, y)
+        if wanted and rows.tap != "norm2":
+            token = rows(x if self.ln_post is None else _norm(self.ln_post, x))
+        return token
 
     def _embed(self, x: Tensor) -> Tensor:
         # The strided convolution as one matrix product over patches, whose bits do not hang on the batch size
-        B, (p, r) = x.shape[0], self.patch  # not len(x), which a traced graph takes for a constant
-        h, w = x.shape[2] // p, x.shape[3] // r
-        x = x[:, :, : h * p, : w * r].reshape(B, 3, h, p, w, r).permute(0, 2, 4, 1, 3, 5).reshape(B, h * w, -1)
-        x = F.linear(x, self.embedding.flatten(1))
-        x = torch.cat([self.cls.expand(B, 1, -1), x], dim=1) + self.position
-        return x if isinstance(self.ln_pre, nn.Identity) else _norm(self.ln_pre, x)
+        B, p = x.shape[0], self.shape.patch_size  # not len(x), which a traced graph takes for a constant
+        h, w = x.shape[2] // p, x.shape[3] // p
+        x = x[:, :, : h * p, : w * p].reshape(B, 3, h, p, w, p).permute(0, 2, 4, 1, 3, 5).reshape(B, h * w, -1)
+        x = F.linear(x, self.conv1.weight.flatten(1))
+        if self.shape.cls:
+            x = torch.cat([self.class_embedding.expand(B, 1, -1), x], dim=1)
+        x = x + self.positional_embedding
+        if self.shape.registers:  # between CLS and patches, without a position, as DINOv2 has them
+            registers = self.register_embedding.expand(B, -1, -1)
+            x = torch.cat([x[:, : self.shape.cls], registers, x[:, self.shape.cls :]], dim=1)
+        return x if self.ln_pre is None else _norm(self.ln_pre, x)
 
 
-class Hooked(nn.Module):
-    """Any other tower of blocks: open_clip's own modules, with hooks on the norm before each MLP."""
-
-    def __init__(self, source: Any) -> None:
+class _Scale(nn.Module):
+    def __init__(self, width: int, start: float) -> None:
         super().__init__()
-        self.source = source
-        trunk = getattr(source, "trunk", source)
-        norms: list[Any] = [getattr(block, "norm2", None) or block.ln_2 for block in block_list(trunk)]
-        self.n_blocks, self.width = len(norms), int(norms[0].weight.shape[0])
-        position = getattr(trunk, "pos_embed", None)
-        if position is None:
-            position = getattr(trunk, "positional_embedding", None)
-        self.sequence = 256 if position is None else int(position.shape[-2])
-        self._call = threading.local()  # batches may be under way side by side
-        for norm in norms:
-            norm.register_forward_hook(self._take)
-
-    def _take(self, module: nn.Module, inputs: object, output: Tensor) -> None:
-        # open_clip and timm are batch-first: row i's CLS token is [i, 0]
-        self._call.tokens.append(output[:, 0].clone())
-
-    def prepare(self) -> None:
-        """Nothing to fold."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        self._call.tokens = []
-        self.source(x)
-        return torch.stack(self._call.tokens, dim=1)  # (B, L, D)
+        self.gamma = nn.Parameter(torch.full((width,), start))
 
 
-def used(module: Any) -> dict[str, Tensor]:
-    """A tower's tensors that decide its tokens, by open_clip's names."""
-    if not is_plain(module):
-        return dict(module.state_dict())
-    last = f"transformer.resblocks.{len(module.transformer.resblocks) - 1}"
-    unused = ("proj", "ln_post.", "attn_pool", f"{last}.mlp.", f"{last}.ls_2.")
-    return {key: value for key, value in module.state_dict().items() if not key.startswith(unused)}
-
-
-def _norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
+def _norm(layer: Any, x: Tensor) -> Tensor:
     return F.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
-
-
-def block_list(trunk: Any) -> list[nn.Module]:
-    transformer = getattr(trunk, "transformer", None)
-    blocks = getattr(transformer, "resblocks", None)
-    if blocks is None:
-        blocks = getattr(trunk, "blocks", None)
-    return list(blocks) if isinstance(blocks, nn.ModuleList | nn.Sequential) else []
-
-
-def is_plain(module: Any) -> bool:
-    """Whether a tower is made of open_clip's standard blocks, whose arithmetic `_Block` repeats."""
-    if getattr(module, "plain", False):  # a kept tower (rine.encoder.tower), which must not need open_clip
-        return True
-    from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTransformer
-
-    return isinstance(module, VisionTransformer) and all(
-        type(block) is ResidualAttentionBlock and isinstance(block.mlp.gelu, nn.GELU | QuickGELU)
-        for block in module.transformer.resblocks
-    )

@@ -1,153 +1,163 @@
-"""Weights of an image tower: which file, and what is read from it. No file is ever allowed to run code.
-
-Three forms are read: safetensors; a state dict or training checkpoint that `torch.save` wrote (with
-`weights_only=True`, which refuses anything but tensors and plain data); and OpenAI's own TorchScript archive,
-through `torch.jit.load`, whose unpickler knows tensors and TorchScript's own types only; the program in the
-archive is never called.
-"""
+"""Where an encoder's weights come from: a file, a hub's cache or a download; and the activation that they need."""
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-import warnings
-import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from rine.encoder import catalogue, tags
+from rine.encoder.catalogue import Tower
+from rine.encoder.config import EncoderConfig
+from rine.encoder.files import WeightsError
 
-# OpenAI's files keep these beside the weights; open_clip's do not
-_OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}
+# OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
+# what lies on this machine is found without importing open_clip
+_OPENAI = {
+    "ViT-B-32": {"url": "ViT-B-32.pt", "hf_hub": "timm/vit_base_patch32_clip_224.openai/"},
+    "ViT-B-16": {"url": "ViT-B-16.pt", "hf_hub": "timm/vit_base_patch16_clip_224.openai/"},
+    "ViT-L-14": {"url": "ViT-L-14.pt", "hf_hub": "timm/vit_large_patch14_clip_224.openai/"},
+    "ViT-L-14-336": {"url": "ViT-L-14-336px.pt", "hf_hub": "timm/vit_large_patch14_clip_336.openai/"},
+}
+_FREE = {"apache-2.0", "mit", "bsd-3-clause"}
 
 
-class WeightsError(ValueError):
-    """Weights that cannot be had or do not fit; the message says what to do."""
+def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) -> Path:
+    """The file that holds an entry's weights, downloaded where it has to be.
 
-
-def locate(model: str, pretrained: str) -> Path:
-    """The file that holds a model's weights: a path as it is, or what open_clip downloads for one of its tags.
-
-    Raises `WeightsError` that says which file to get and where to put it.
+    Raises `WeightsError` that says which file to get, how large it is and under which licence, and where to put it.
     """
-    if Path(pretrained).expanduser().is_file():
-        return Path(pretrained).expanduser()
-    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+    if catalogue.is_file(config.pretrained):
+        return Path(config.pretrained).expanduser()
+    if config.catalogue == "own":
+        raise WeightsError(f"pretrained = {config.pretrained!r} is no file here; of an own tower: random, or a file")
+    if here := on_this_machine(tower, config):
+        return here
+    if config.catalogue == "timm":
+        return _from_timm(tower, config.pretrained, megabytes)
+    record = tags.open_clip_tag(tower.model, config.pretrained)
+    if not record:
+        raise _no_tag("open_clip", tower.model, config.pretrained, tags.open_clip_tags(tower.model))
+    return _from_open_clip(tower.model, config.pretrained, record)
 
-    source = get_pretrained_cfg(model, pretrained)
-    if not source:
-        tags = list_pretrained_tags_by_model(model)
+
+def on_this_machine(tower: Tower, config: EncoderConfig) -> Path | None:
+    """The file where it lies already, in a cache of a hub's or by its own path; None where it does not."""
+    tag = config.pretrained
+    if catalogue.is_file(tag):
+        return Path(tag).expanduser()
+    if tag == "random" or config.catalogue == "own":
+        return None
+    if config.catalogue == "timm":
+        assert tower.arch is not None
+        timms = tags.timm_tag(tower.arch, tag)
+        return _cached(timms.hf_hub_id, [timms.hf_hub_filename or "model.safetensors"]) if timms else None
+    openais = _OPENAI.get(tower.model.removesuffix("-quickgelu")) if tag == "openai" else None
+    record = openais or tags.open_clip_tag(tower.model, tag)
+    target = _in_open_clips_cache(record.get("url", ""))
+    if target and target.is_file():
+        return target
+    repository, _, file = record.get("hf_hub", "").rpartition("/")
+    return _cached(repository, [file] if file else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+
+
+def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai: bool) -> Tower:
+    """The tower with the activation that its weights were trained with; open_clip only warns where the two differ.
+
+    Raises `WeightsError` for weights of the other activation, or that seem to be.
+    """
+    model, pretrained = tower.model, config.pretrained
+    if tower.shape is None:
+        quick = (tower.arch or "").replace("_clip_", "_clip_quickgelu_")
+        if quick != tower.arch and config.catalogue == "timm" and pretrained in tags.timm_tags(quick):
+            raise WeightsError(f"{pretrained!r} was trained with QuickGELU, {model!r} is not: name the model {quick!r}")
+        return tower
+    if openai or pretrained == "openai":
+        return replace(tower, shape=replace(tower.shape, quick_gelu=True))
+    here = tower.shape.quick_gelu
+    if catalogue.is_file(pretrained) or config.catalogue == "own":
+        if not here and "openai" in str(file.resolve()).lower():
+            raise WeightsError(
+                f"{file.resolve()} seems to hold OpenAI's weights in open_clip's form, which need QuickGELU and do not "
+                f"say so: name the model {model + '-quickgelu'!r}, or take OpenAI's own .pt file; if they are not "
+                "OpenAI's, rename the file"
+            )
+    elif bool(tags.open_clip_tag(model, pretrained).get("quick_gelu", False)) != here:
+        plain = model.removesuffix("-quickgelu")
+        right = plain if here else f"{plain}-quickgelu"
         raise WeightsError(
-            f"pretrained = {pretrained!r} is no file here, and open_clip has no such weights for {model!r}; "
-            f"allowed: random, a path to a file, or one of {tags}"
+            f"{pretrained!r} was trained with {'GELU' if here else 'QuickGELU'}, {model!r} is not: "
+            f"name the model {right!r}"
         )
-    return _download(model, pretrained, source)
+    return tower
 
 
-def _download(model: str, tag: str, source: dict[str, Any]) -> Path:
-    """Fetch by open_clip's own means; first what lies on this machine already, so that no network is asked for it."""
+def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
+    assert tower.arch is not None
+    record = tags.timm_tag(tower.arch, tag)
+    if record is None:
+        raise _no_tag("timm", tower.arch, tag, tags.timm_tags(tower.arch))
+    file = record.hf_hub_filename or "model.safetensors"
+
+    def fetch() -> str:
+        from huggingface_hub import hf_hub_download
+
+        return hf_hub_download(record.hf_hub_id, file)
+
+    size = f", about {megabytes:,.0f} MB" if megabytes else ""
+    free = "" if record.license in _FREE else ", which is not free: read it first"
+    what = f"{file} of https://huggingface.co/{record.hf_hub_id} (licence {record.license}{free}{size})"
+    return _first([fetch], tag, tower.model, what)
+
+
+def _from_open_clip(model: str, tag: str, record: dict[str, Any]) -> Path:
+    """Fetch by open_clip's own means."""
     from open_clip.pretrained import download_pretrained
 
-    url, hub = source.get("url", ""), source.get("hf_hub", "")
-    target = Path.home() / ".cache" / "clip" / url.rsplit("/", 1)[-1]  # where open_clip puts it
-    attempts = ([False] if url and target.is_file() else []) + [True, False]
+    url, hub = record.get("url", ""), record.get("hf_hub", "")
+    ways = [f"{url} and put it at {_in_open_clips_cache(url)}"] if url else []
+    if hub:
+        ways.append(f"open_clip_model.safetensors of https://huggingface.co/{hub.strip('/')}")
+    fetches = [partial(download_pretrained, record, prefer_hf_hub=first) for first in (True, False)]
+    return _first(fetches, tag, model, "\n  or ".join(ways))
+
+
+def _first(fetches: Sequence[Callable[[], str]], tag: str, model: str, what: str) -> Path:
+    """What the first of these ways brings."""
     reasons = []
-    for prefer_hub in attempts:
+    for fetch in fetches:
         try:
-            file = download_pretrained(source, prefer_hf_hub=prefer_hub)
+            file = fetch()
         except Exception as error:  # a missing network shows itself in many ways
             reasons.append(f"{type(error).__name__}: {error}".split("\n")[0])
             continue
         if file:
             return Path(file)
-    where = [f"{url} and put it at {target}"] if url else []
-    if hub:
-        where.append(f"open_clip_model.safetensors of https://huggingface.co/{hub.strip('/')}")
-    ways = "\n  or ".join(where)
     raise WeightsError(
         f"the weights {tag!r} of {model!r} are not on this machine and cannot be downloaded ({reasons[-1]}).\n"
-        f"Get {ways}\n(any place will do where `pretrained` in params.yaml is the path to the file)."
+        f"Get {what}\n(any place will do where `pretrained` in params.yaml is the path to the file)."
     )
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return the image tower's tensors by open_clip's names (without `visual.`), and whether the form is OpenAI's.
-
-    Raises `WeightsError` for a file that would run code, cannot be read, or holds no image tower.
-    """
-    state = _state_dict(path)
-    openai = bool(_OPENAI_MARKS & state.keys())
-    state = {key.removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
-    tower = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
-    if not tower and ("class_embedding" in state or any(key.startswith("trunk.") for key in state)):
-        tower = state  # a file that holds the tower alone
-    if not tower:
-        raise WeightsError(f"{path} holds no CLIP image tower (no `visual.…` tensors among {len(state)})")
-    return tower, openai
+def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> WeightsError:
+    return WeightsError(
+        f"pretrained = {tag!r} is no file here, and {whose} has no such weights for {model!r}; "
+        f"allowed: random, a path to a file, or one of {there}"
+    )
 
 
-def _state_dict(path: Path) -> dict[str, Any]:
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                # the text tower is never read
-                names = [key for key in file.keys() if "visual." in key] or list(file.keys())  # noqa: SIM118
-                return {key: file.get_tensor(key) for key in names}
-        except SafetensorError as error:
-            raise WeightsError(f"{path} is no safetensors file: {error}") from error
-    try:
-        if _is_torchscript(path):
-            with warnings.catch_warnings():
-                # torch deprecates TorchScript; OpenAI's files are what they are
-                warnings.filterwarnings("ignore", message=".*torch.jit.load.*deprecated")
-                return dict(torch.jit.load(path, map_location="cpu").state_dict())
-        # mapped, so that the text tower of a file takes no memory
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise WeightsError(
-            f"{path} is not read: it is damaged, or holds more than tensors and plain data, and a pickle is never "
-            f"allowed to run code here. Save its state dict as safetensors. ({str(error).splitlines()[0]})"
-        ) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict):
-        raise WeightsError(f"{path} holds a {type(loaded).__name__}, not a state dict")
-    return state
+def _in_open_clips_cache(url: str) -> Path | None:
+    """Where open_clip puts what it downloads from an address."""
+    return Path.home() / ".cache" / "clip" / url.rsplit("/", 1)[-1] if url else None
 
 
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+def _cached(repository: str | None, files: Sequence[str]) -> Path | None:
+    """The first of these files that is in the hub's cache on this machine."""
+    if not repository:
+        return None
+    from huggingface_hub import try_to_load_from_cache
 
-
-def fit(tower: torch.nn.Module, state: dict[str, Tensor], needed: Collection[str], origin: str) -> None:
-    """Put tensors into a tower, in float32; raises `WeightsError` that lists what is missing, unknown or misshapen.
-
-    `needed` names the tower's tensors that will be used: of the others any shape will do, and none is taken.
-    """
-    own = tower.state_dict()
-    wrong = [f"lacks {key}" for key in needed if key not in state]
-    wrong += [f"{key} is unknown" for key in state if key not in own]
-    for key in set(needed) & state.keys():
-        if own[key].shape != state[key].shape:
-            wrong.append(f"{key} is {tuple(state[key].shape)}, expected {tuple(own[key].shape)}")
-    if wrong:
-        more = f" and {len(wrong) - 6} more" if len(wrong) > 6 else ""
-        raise WeightsError(f"{origin} does not fit the model: {'; '.join(sorted(wrong)[:6])}{more}")
-    # assign: the tower was built without storage, and its own copy is never needed
-    tower.load_state_dict({key: state[key].float() for key in needed}, strict=False, assign=True)
-
-
-def digest(state: dict[str, Tensor]) -> str:
-    """32 hex digits of named tensors, as float32: the same weights have one digest whatever file they came in."""
-    total = hashlib.blake2b(digest_size=16)
-    for key in sorted(state):
-        value = state[key].detach().float().contiguous().cpu()
-        total.update(f"{key} {tuple(value.shape)}\n".encode())
-        total.update(value.numpy().data)
-    return total.hexdigest()
+    paths = (try_to_load_from_cache(repository, file) for file in files)
+    return next((Path(path) for path in paths if isinstance(path, str)), None)

@@ -16,6 +16,7 @@ _ARITHMETIC = {
     "portable": "portable: its scores have the same bits on every x86-64 processor with AVX2, if asked for so",
     "fast": "fast: the last digits of its scores depend on the machine",
 }
+_WHAT = "the CLS tokens of all blocks"  # RINE's own
 _LIMITS = (
     "A logit above 0 is the paper's decision; on pictures unlike those it was trained on, that means little. "
     "Use the calibrated verdict.",
@@ -30,8 +31,8 @@ def model_card(meta: Mapping[str, Any]) -> str:
     """Markdown for a checkpoint's `meta`, whose keys `rine.models.checkpoint` names."""
     parts = [
         f"# {meta['name']}",
-        "A detector of synthetic images after RINE (Koutlis and Papadopoulos, ECCV 2024): a head on the CLS "
-        "tokens of all blocks of a frozen image encoder.",
+        "A detector of synthetic images after RINE (Koutlis and Papadopoulos, ECCV 2024): a head on "
+        f"{_WHAT if _tokens(meta['encoder']) is None else 'tokens'} of a frozen image encoder.",
     ]
     if meta.get("profile") == "sample":
         parts.append(f"**Not for use.** {meta.get('about') or 'A model of the sample study.'}")
@@ -52,6 +53,8 @@ def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
     transform = {key: value for key, value in meta["transform"].items() if value is not None}
     return {
         "Encoder": f"{encoder['name']}, weights {encoder['pretrained']}",
+        "Kept of a picture": _tokens(encoder),
+        "Computed by": encoder.get("library"),
         "Digest of its weights": encoder.get("weights") or "not known: they were not at hand",
         "Arithmetic": _ARITHMETIC.get(encoder.get("arithmetic", "")),
         "Input": ", ".join(f"{key} {value}" for key, value in transform.items()),
@@ -61,6 +64,12 @@ def _model(meta: Mapping[str, Any]) -> dict[str, Any]:
         "Blocks joined by": head.get("pool"),
         "Source": meta.get("source"),
     }
+
+
+def _tokens(encoder: Mapping[str, Any]) -> str | None:
+    """What is kept of each picture, where it is not the paper's."""
+    said = {key: encoder[key] for key in ("token", "tap", "blocks", "image_size") if key in encoder}
+    return ", ".join(f"{key} {value}" for key, value in said.items()) or None
 
 
 def _training(meta: Mapping[str, Any]) -> dict[str, Any]:

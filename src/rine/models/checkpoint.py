@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from rine.encoder.config import EncoderConfig
 from rine.files import write_whole
 from rine.heads import Head, HeadConfig, make_head
 from rine.models.card import model_card
-from rine.params import EncoderConfig
 from rine.scores.calibration import Calibration
 
 __all__ = ["CheckpointError", "Stored", "fill", "load", "model_card", "save"]
@@ -168,8 +168,8 @@ def _header(text: str, path: Path) -> tuple[HeadConfig, dict[str, Any]]:
 
 
 def _encoder_config(encoder: Mapping[str, Any]) -> EncoderConfig:
-    fields = {key: encoder[key] for key in ("name", "model", "pretrained", "seed")}
-    return TypeAdapter(EncoderConfig).validate_python(fields)
+    own = {field.name for field in fields(EncoderConfig)}
+    return TypeAdapter(EncoderConfig).validate_python({key: encoder[key] for key in encoder.keys() & own})
 
 
 def _kind(path: Path) -> str:

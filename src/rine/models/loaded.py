@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from rine.heads import Head
 from rine.models import checkpoint
 
+# What tells one encoder's tokens from another's in a model file and in a feature set; what is not said is the default
+_TOKENS = ("weights", "tap", "token", "blocks")
 
-def stored(folders: Sequence[Path]) -> tuple[list[Head], pd.DataFrame]:
-    """Load every seed of the models in these folders, which bear their names.
 
-    Returns the heads and their rows of the run table, with a column `model`. Raises where a model is missing.
+def stored(folders: Sequence[Path], encoder: Mapping[str, Any]) -> tuple[list[Head], pd.DataFrame]:
+    """Load every seed of the models in these folders, which bear their names, to score the tokens of this encoder.
+
+    Returns the heads and their rows of the run table, with a column `model`. Raises where a model is missing, and
+    `ValueError` for one that was trained on other tokens than the encoder's.
     """
     heads, rows = [], []
     for folder in folders:
         for file in _files(folder):
             head, meta = checkpoint.load(file)
+            every = [*range(1, head.config.n_blocks + 1)]  # what is not said of blocks
+            theirs, ours = ([made.get(key) for key in _TOKENS] for made in (meta["encoder"], encoder))
+            if [value or every for value in theirs] != [value or every for value in ours]:
+                raise ValueError(
+                    f"{file} was trained on other tokens than these: it on {_said(meta['encoder'])}, these are "
+                    f"{_said(encoder)}; `rine best {folder.name}` trains it anew"
+                )
             heads.append(head)
             rows.append(meta["training"] | {"model": folder.name})
     return heads, table_of(rows)
+
+
+def _said(encoder: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{key} {encoder[key]}" for key in _TOKENS if encoder.get(key) is not None)
+    return f"{encoder['name']} ({said})"
 
 
 def table_of(rows: Sequence[dict[str, object]]) -> pd.DataFrame:

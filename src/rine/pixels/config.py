@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from rine.values import STRICT, Count, Mode, Name, NonNegative, Probability, Quality, Real, Seed
+
+Small = Literal["pad", "resize"]
 
 
 @dataclass(frozen=True, config=STRICT)

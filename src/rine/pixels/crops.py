@@ -8,18 +8,21 @@ from typing import Literal, get_args
 import numpy as np
 
 from rine.pixels.pictures import Source, open_rgb
-from rine.pixels.transforms import centre_crop, pad, ten_crop
+from rine.pixels.transforms import centre_crop, enlarged, pad, ten_crop
 
 CropRule = Literal["centre", "ten", "grid"]
 GRID_SIDE = 5  # crops a side at most: 25 show a picture of 1,120 x 1,120 pixels whole
 
 
-def crops_of(image: np.ndarray, rule: CropRule, size: int) -> np.ndarray:
+def crops_of(image: np.ndarray, rule: CropRule, size: int, small: str = "pad") -> np.ndarray:
     """Cut a picture (H, W, 3) to crops (V, size, size, 3): the centre, the ten-crop, or a grid over all of it.
 
     `centre` is what heads are trained and tested with, `ten` the paper's rule on Synthbuster; `grid` shows the encoder
-    parts that both may miss. Raises `ValueError` for another rule.
+    parts that both may miss. A picture smaller than a crop is padded with black, or enlarged first where `small` is
+    "resize". Raises `ValueError` for another rule.
     """
+    if small == "resize":
+        image = enlarged(image, size)
     if rule == "centre":
         return centre_crop(image, size)[None]
     if rule == "ten":
@@ -29,9 +32,9 @@ def crops_of(image: np.ndarray, rule: CropRule, size: int) -> np.ndarray:
     raise ValueError(f"crops = {rule!r}; choose from {list(get_args(CropRule))}")
 
 
-def file_crops(source: Source, max_pixels: int, rule: CropRule, size: int) -> np.ndarray:
+def file_crops(source: Source, max_pixels: int, rule: CropRule, size: int, small: str) -> np.ndarray:
     """Decode a picture and cut its crops; raises as `open_rgb` does."""
-    return crops_of(open_rgb(source, max_pixels), rule, size)
+    return crops_of(open_rgb(source, max_pixels), rule, size, small)
 
 
 def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:

@@ -65,6 +65,16 @@ def pad(image: np.ndarray, size: int) -> np.ndarray:
     return np.pad(image, [(n // 2, (n + 1) // 2) for n in missing] + [(0, 0)])
 
 
+def enlarged(image: np.ndarray, size: int) -> np.ndarray:
+    """A picture whose shorter side is under `size` brought to it, by bicubic interpolation; a larger one as it is."""
+    height, width = image.shape[:2]
+    factor = size / min(height, width)
+    if factor <= 1:
+        return image
+    shape = (max(size, round(width * factor)), max(size, round(height * factor)))
+    return np.array(Image.fromarray(image).resize(shape, Image.Resampling.BICUBIC))
+
+
 def augment(image: np.ndarray, rng: np.random.Generator, config: AugmentationConfig, size: int) -> np.ndarray:
     """A view of a training picture: blur, JPEG, random crop of `size`, random flip (section 4 of the paper).
 

@@ -45,15 +45,18 @@ def run(study: Params, paths: Paths, model: str) -> str:
     table = run_table("best", sets, runs, study, epochs)
     scores = score(heads, table, sets.scored, device)
     labels = scores.images["label"].to_numpy()
-    mean = mean_tokens(sets.train)
-    encoder = sets.train.about["encoder"]
+    mean, encoder = mean_tokens(sets.train), sets.train.about["encoder"]
+    transform: dict[str, Any] = {"crop": encoder["image_size"]}
+    if study.cache.small != "pad":
+        transform["small"] = study.cache.small
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
+        made_by = {key: encoder[key] for key in ("weights", "arithmetic", "library") if key in encoder}
         meta: dict[str, Any] = {
             "name": model,
-            "encoder": asdict(study.encoders[study.encoder]) | {key: encoder[key] for key in ("weights", "arithmetic")},
-            "transform": {"crop": encoder["image_size"]},
+            "encoder": study.encoders[study.encoder].entry() | made_by,
+            "transform": transform,
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
             "classes": list(sets.classes),
             "pictures": int(sets.train.rows["digest"].nunique()),
@@ -64,7 +67,7 @@ def run(study: Params, paths: Paths, model: str) -> str:
         }
         checkpoint.save(out / f"{name}.safetensors", head, meta, mean)
         if name == "model":
-            block_shares(head).to_csv(out / "importance.csv", index=False, lineterminator="\n")
+            block_shares(head, encoder.get("blocks")).to_csv(out / "importance.csv", index=False, lineterminator="\n")
             write_metrics(
                 {
                     "val": {"acc": _accuracy(labels, logits), "pictures": len(labels)},
@@ -77,11 +80,14 @@ def run(study: Params, paths: Paths, model: str) -> str:
     return f"{model}: q {first.q}, P {first.proj_dim}, xi {first.xi}, {epochs} epochs, {len(runs)} seeds"
 
 
-def block_shares(head: Head) -> pd.DataFrame:
-    """For each block (from 1) the share of embedding dimensions in which its importance is the largest."""
+def block_shares(head: Head, blocks: list[int] | None = None) -> pd.DataFrame:
+    """For each block the share of embedding dimensions in which its importance is the largest.
+
+    `blocks` are the blocks' numbers in the tower; by default those from 1.
+    """
     largest = head.importance().argmax(dim=0).cpu().numpy()
     shares = np.bincount(largest, minlength=head.config.n_blocks) / len(largest)
-    return pd.DataFrame({"block": range(1, len(shares) + 1), "share": shares})
+    return pd.DataFrame({"block": blocks or range(1, len(shares) + 1), "share": shares})
 
 
 def _accuracy(labels: np.ndarray, logits: np.ndarray) -> float | None:

@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from rine import apart
+from rine import encoder as encoders
 from rine.caching import views
 from rine.caching.assemble import assemble
 from rine.caching.decode import Source, workers
-from rine.caching.encode import batch_size, load, token_shape
 from rine.caching.plan import plan
 from rine.caching.run import fill
 from rine.caching.store import Store, root
+from rine.encoder.facts import token_shape
 from rine.features import table
 from rine.params import Params
 from rine.paths import Paths
@@ -36,22 +37,22 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str) -> str:
     config, pictures = study.encoders[encoder], _pictures(study, paths, encoder, feature_set)
     if not pictures.empty and study.runtime.workers != 0:
         apart.start("rine.caching.decode")  # what decodes imports its modules while the encoder is loaded
-    loaded = None if pictures.empty else load(config, study.runtime)
-    recipe = views.recipe(feature_set, study, loaded.image_size if loaded else 0)
+    recipe = views.recipe(feature_set, study, encoder)
     planned = plan(views.expand(pictures, recipe), study.cache.shard_rows)
     transforms = {family: views.describe(family, recipe) for family in sorted(planned.rows["family"].unique())}
     about: dict[str, Any] = {"set": feature_set, "transforms": transforms, "encoder": {"name": config.name}}
     out, name = paths.features(encoder, feature_set), f"{encoder}-{feature_set}"
-    if loaded is None or planned.rows.empty:
+    if planned.rows.empty:
         n_blocks, width = token_shape(config)
         assemble(planned, {}, about | {"n_blocks": n_blocks, "width": width}, out)
         return f"{name}: {_unread(study, encoder, feature_set) or 'there are no pictures'}; nothing to encode"
 
+    loaded = encoders.load(config, study.runtime.device, study.runtime.precision)
     described, shape = loaded.describe(), (loaded.n_blocks, loaded.width)
     stores = {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
     source = Source(Path(study.prepare.root), recipe, study.prepare.max_pixels)
     how = workers(study.runtime.workers, loaded.device)
-    batch = batch_size(study.runtime, loaded)
+    batch = loaded.batch_size(study.runtime.batch_size)
     n_encoded = fill(list(planned.units.values()), stores, loaded, batch, source, how, name)
     about["encoder"] |= described
     assemble(planned, stores, about | {"n_blocks": loaded.n_blocks, "width": loaded.width}, out)

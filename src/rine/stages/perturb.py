@@ -25,8 +25,8 @@ def run(study: Params, paths: Paths) -> str:
         return publish_nothing(paths.perturb(), paths.metric("perturb"), "perturb is null")
     device = choose(study.runtime.device)
     on_train = [model for model, training_set in study.best.models.items() if training_set == "train"]
-    heads, runs = stored([paths.best(model) for model in on_train])
     test, touched = (Features.open(paths.features(study.encoder, name)) for name in ("test", "perturb"))
+    heads, runs = stored([paths.best(model) for model in on_train], test.about["encoder"])
     plain, changed = logits(heads, test, device), logits(heads, touched, device)
 
     runs = runs.assign(study="perturb")

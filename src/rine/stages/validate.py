@@ -28,9 +28,9 @@ GROUPS = ("real", "diffusion", "gan", "own")  # of the test pictures, as they ar
 def run(study: Params, paths: Paths) -> str:
     """Write artifacts/validate/ (scores of every model and picture, embeddings.csv) and its baselines/."""
     device = choose(study.runtime.device)
-    heads, runs = stored([paths.best(model) for model in study.best.models])
     sets = open_sets(paths.features(study.encoder))
     assert sets.test is not None
+    heads, runs = stored([paths.best(model) for model in study.best.models], sets.test.about["encoder"])
     tests = [sets.test, Features.open(paths.features(study.encoder, "synthbuster"))]
     test_sets = read_test_sets(paths.index("test_sets"))
 

@@ -1,0 +1,75 @@
+"""What can be known of an encoder without its weights: the shape of its tokens, what they cost, which it could give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rine.encoder.catalogue import Tower, look_up
+from rine.encoder.config import EncoderConfig
+from rine.encoder.rows import layout
+
+if TYPE_CHECKING:
+    from rine.encoder.hooked import Hooked
+    from rine.encoder.vit import ViT
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of an entry's tower: its blocks and width, and what its tokens cost."""
+
+    tower: Tower
+    depth: int  # blocks of the whole tower
+    width: int
+    tokens: tuple[str, ...]  # what `token` may be
+    n_blocks: int  # L of the entry's tokens
+    token_width: int  # D of the entry's tokens
+    parameters: int  # of what is run
+    operations: float  # of a picture's matrix products
+
+
+def token_shape(config: EncoderConfig) -> tuple[int, int]:
+    """Blocks and width (L, D) of an entry's tokens; of a plain tower without importing torch."""
+    tower = look_up(config)
+    if tower.shape is not None:
+        rows, blocks = layout(tower, config)
+        return len(blocks), rows.n * tower.shape.width
+    body = _sketch(tower, config)
+    return len(body.blocks), body.width
+
+
+def facts(config: EncoderConfig) -> Facts:
+    """All of it, from a tower without numbers; raises `ValueError` for an entry that gives no tokens."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    tower = look_up(config)
+    body = _sketch(tower, config)
+    size = tower.image_size
+    body.requires_grad_(False)  # the counter looks for gradients otherwise
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        body(torch.zeros(1, 3, size, size, device="meta"))
+    depth, width, cls, registers = body.made_of
+    tokens = [*(["cls", "mean", "cls+mean"] if cls else ["mean"]), *(["cls+registers"] if cls and registers else [])]
+    return Facts(
+        tower,
+        depth,
+        width,
+        (*tokens, "pooled"),
+        len(body.blocks),
+        body.width,
+        sum(parameter.numel() for parameter in body.parameters()),
+        float(counter.get_total_flops()),
+    )
+
+
+def _sketch(tower: Tower, config: EncoderConfig) -> ViT | Hooked:
+    import torch
+
+    from rine.encoder import hooked
+    from rine.encoder.vit import ViT
+
+    if tower.shape is None:
+        return hooked.sketch(tower, config)
+    with torch.device("meta"):
+        return ViT(tower.shape, *layout(tower, config)).eval()

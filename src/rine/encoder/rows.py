@@ -1,0 +1,71 @@
+"""What an entry keeps of a tower: of which blocks, where each is tapped, and which rows make its token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rine.encoder.catalogue import Tower
+from rine.encoder.config import EncoderConfig, Tap, Token
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class UnusableTower(ValueError):
+    """A tower that gives no such tokens; the message says why, and what to name instead."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Called with what a block gives, (B, T, D), CLS first, then registers, then patches: the block's token (B, k D).
+
+    Raises `UnusableTower` for rows that the tower has not.
+    """
+
+    tap: Tap
+    token: Token
+    cls: bool  # whether the tower has a CLS row
+    registers: int
+
+    def __post_init__(self) -> None:
+        if "cls" in self.token and not self.cls:
+            raise UnusableTower(f"token = {self.token!r}: the tower has no CLS token; say token: mean")
+        if "registers" in self.token and not self.registers:
+            raise UnusableTower(f"token = {self.token!r}: the tower has no registers; say token: cls or cls+mean")
+
+    @property
+    def n(self) -> int:
+        """k: by how many times the token is wider than the tower."""
+        return {"cls+mean": 2, "cls+registers": 1 + self.registers}.get(self.token, 1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        first = self.cls + self.registers
+        if self.token == "cls":
+            return x[:, 0].clone()
+        if self.token == "cls+registers":
+            return x[:, :first].flatten(1).clone()
+        mean = x[:, first:].mean(dim=1)
+        if self.token == "mean":
+            return mean
+        import torch  # here alone: what a token is can be asked without it
+
+        return torch.cat([x[:, 0], mean], dim=1)
+
+
+def layout(tower: Tower, config: EncoderConfig) -> tuple[Rows, tuple[int, ...]]:
+    """What an entry takes of a plain tower: which rows, and of which blocks (by number, from 1)."""
+    assert tower.shape is not None
+    tap, token, chosen = config.tap, config.token, numbers(config, tower.shape.layers)
+    if token == "pooled":  # CLIP pools by its CLS row under the final norm
+        tap, token, chosen = "block_normed", "cls", (tower.shape.layers,)
+    return Rows(tap, token, tower.shape.cls, tower.shape.registers), chosen
+
+
+def numbers(config: EncoderConfig, depth: int) -> tuple[int, ...]:
+    """The blocks that an entry names, of a tower of so many; raises `UnusableTower` for one that is not there."""
+    if config.blocks == "all":
+        return tuple(range(1, depth + 1))
+    if config.blocks[-1] > depth:
+        raise UnusableTower(f"blocks = {list(config.blocks)}: the tower of {config.name} has blocks 1 to {depth}")
+    return config.blocks

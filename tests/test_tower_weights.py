@@ -1,0 +1,109 @@
+"""Real weights of towers that are timm's: from the hub's cache or a file, and what is said where there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from torch import Tensor
+from typer.testing import CliRunner
+
+from rine.caching.store import key
+from rine.cli import app
+from rine.encoder import load
+from rine.encoder.catalogue import look_up
+from rine.encoder.files import WeightsError
+from rine.encoder.random_weights import draw
+from rine.encoder.weights import with_its_activation
+from towers import entry, pictures
+
+ARCH, SIZE = "vit_pe_core_tiny_patch16_384", 64
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub's cache on this machine, and no network."""
+
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / "hub"
+
+
+def keep(state: dict[str, Tensor], hub: Path, repository: str, file: str) -> None:
+    """Put a file of weights where the hub's own client keeps it."""
+    folder = hub / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    save_file(state, folder / "snapshots" / ("0" * 40) / file)
+
+
+def published() -> dict[str, Tensor]:
+    """A tower with its classifier, for its own input size, as it would be published."""
+    theirs = timm.create_model(ARCH).eval()
+    draw(theirs, 5)
+    return {name: value.contiguous() for name, value in theirs.state_dict().items()}
+
+
+def interpolated(state: dict[str, Tensor], images: Tensor) -> Tensor:
+    """CLS tokens of the published tower for a smaller input, as timm loads and runs it."""
+    given: dict[str, Any] = {name: value for name, value in state.items() if not name.startswith("head.")}
+    overlay = {"state_dict": given, "num_classes": 0}
+    theirs = timm.create_model(ARCH, num_classes=0, img_size=SIZE, pretrained=True, pretrained_cfg_overlay=overlay)
+    rows: list[Tensor] = []
+    for block in theirs.eval().blocks:
+        block.norm2.register_forward_hook(lambda _, __, output: rows.append(output[:, 0]))
+    with torch.no_grad():
+        theirs((images / 255 - 0.5) / 0.5)
+    return torch.stack(rows, 1)
+
+
+def test_weights_come_from_the_hubs_cache_or_a_file_for_any_input_size(hub: Path, tmp_path: Path) -> None:
+    state, images = published(), pictures(2, SIZE)
+    keep(state, hub, f"timm/{ARCH}.fb", "model.safetensors")
+    save_file({f"visual.trunk.{name}": value for name, value in state.items()}, tmp_path / "open_clip.safetensors")
+    ours = load(entry(ARCH, source="timm", pretrained="fb", image_size=SIZE), "cpu")
+    expected = interpolated(state, images)
+    assert (ours(images) - expected).norm() / expected.norm() < 1e-5
+
+    file = str(tmp_path / "open_clip.safetensors")
+    same = load(entry("PE-Core-T-16-384", pretrained=file, image_size=SIZE), "cpu")
+    assert key(same.describe()) == key(ours.describe())  # two names of the same tokens share a store
+    others = load(entry("PE-Core-T-16-384", image_size=SIZE), "cpu")
+    assert key(others.describe()) != key(ours.describe())
+
+    save_file(state | {"norm.weight": torch.ones(7)}, tmp_path / "wrong.safetensors")
+    with pytest.raises(WeightsError, match=r"(?s)wrong.safetensors .*does not fit the model.*norm.weight"):
+        load(entry(ARCH, source="timm", pretrained=str(tmp_path / "wrong.safetensors")), "cpu")
+
+
+def test_missing_weights_are_named_with_their_size_and_licence(hub: Path) -> None:
+    page = r"model.safetensors of https://huggingface.co/timm/vit_small_patch16_dinov3.lvd1689m"
+    with pytest.raises(WeightsError, match=rf"(?s){page} \(licence dinov3-license, which is not free.*about 86 MB"):
+        load(entry("vit_small_patch16_dinov3", source="timm", pretrained="lvd1689m"), "cpu")
+
+
+def test_the_wrong_activation_of_a_timm_tower_is_an_error() -> None:
+    config = entry("vit_base_patch32_clip_224", source="timm", pretrained="openai")
+    with pytest.raises(WeightsError, match=r"with QuickGELU.*name the model 'vit_base_patch32_clip_quickgelu_224'"):
+        with_its_activation(look_up(config), config, Path("some.safetensors"), openai=False)
+
+
+def test_the_command_lists_towers_and_whether_they_are_here(hub: Path) -> None:
+    keep({"x": torch.zeros(1)}, hub, "timm/vit_small_patch14_dinov2.lvd142m", "model.safetensors")
+    shown = CliRunner().invoke(app, ["encoders", "small_patch14_"]).output
+    rows = [[part.strip() for part in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
+    by_name = {row[0]: row for row in rows}
+    assert by_name["vit_small_patch14_dinov2"][1:5] == ["timm", "lvd142m", "12 x 384", "518"]
+    assert by_name["vit_small_patch14_dinov2"][8:] == ["apache-2.0", "yes"]
+    assert by_name["vit_small_patch14_reg4_dinov2"][-1] == "no"
