@@ -20,7 +20,7 @@ TRACKED = ("lr", "seeds", "encoder", "training", "ldm")
 
 def run(study: Params, paths: Paths) -> str:
     """Write artifacts/ldm/: every configuration after each of `ldm.epochs`, scored on every picture."""
-    sets = open_sets(paths.features(study.encoder), "ldm")
+    sets = open_sets(paths.features(study.encoder), "ldm").of_classes(())
     if not len(sets.train) + len(sets.val):
         # a study of one's own pictures has none: the stage is passed over, and the report leaves the part out
         paths.ldm().mkdir(parents=True, exist_ok=True)

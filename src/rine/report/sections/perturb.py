@@ -9,6 +9,7 @@ from matplotlib.figure import Figure as Drawing
 from sklearn.metrics import roc_auc_score
 
 from rine.drawing import canvas, legend_below, line_style, percent_axis
+from rine.features.table import PICTURE
 from rine.pixels.perturbations import STRENGTHS
 from rine.report.compared import compared_figure, compared_table
 from rine.report.section import Content, Figure, Section
@@ -24,7 +25,6 @@ MODES = {
     "always 95, its blur does not follow its kernel, its noise takes a variance as a standard deviation",
 }
 CURVES = {"auc": "ROC AUC (%)", "tpr": "Found at fixed threshold (%)"}
-PICTURE = ["source", "label", "path"]
 
 
 def make(study: Study) -> Content | None:
@@ -81,8 +81,8 @@ def _untouched(scores: ImageScores, model: ImageScores | None) -> np.ndarray | N
     """The first seed's logits of the same pictures, untouched; None where they are not all there."""
     if model is None:
         return None
-    rows = pd.Series(range(len(model.images)), pd.MultiIndex.from_frame(model.images[PICTURE]))
-    at = rows.reindex(pd.MultiIndex.from_frame(scores.images[PICTURE]))
+    rows = pd.Series(range(len(model.images)), pd.MultiIndex.from_frame(model.images[list(PICTURE)]))
+    at = rows.reindex(pd.MultiIndex.from_frame(scores.images[list(PICTURE)]))
     return None if at.isna().any() else model.logits[0, at.to_numpy().astype(int)]
 
 
