@@ -23,7 +23,8 @@ import torch  # noqa: E402
 from rine import params  # noqa: E402
 from rine.caching.views import Recipe, crops  # noqa: E402
 from rine.encoder import load  # noqa: E402
-from rine.evaluation.intervals import bootstrap  # noqa: E402
+from rine.evaluation.influence import INFLUENCES  # noqa: E402
+from rine.evaluation.intervals import Scored, interval  # noqa: E402
 from rine.heads.scoring import logits  # noqa: E402
 from rine.pixels.pictures import open_rgb  # noqa: E402
 from rine.sample import render  # noqa: E402
@@ -82,8 +83,9 @@ def digests() -> Iterator[tuple[str, str]]:
     scores = logits(heads, features, "cpu")
     yield "scores", digest(scores)
     test_set = TestSet("made", "gan", "made", "made", np.arange(len(rows)), labels.astype(bool))
-    draws = bootstrap([test_set], scores, 200, 0)
-    yield "bootstrap means", digest(draws.acc.mean(-1), draws.ap.mean(-1))
+    made = Scored([test_set], scores, np.arange(len(rows)))
+    bounds = [interval(made.mean(name, range(len(scores))), 0.95) for name in INFLUENCES if name != "tpr_at_fpr1"]
+    yield "intervals", digest(np.array([(each.low, each.high) for each in bounds if each]))
 
     from rine import baselines
 

@@ -206,18 +206,19 @@ def test_models_are_averaged_over_their_own_study_alone(whole: Path):
 
 
 def test_intervals_stand_in_the_tables(whole: Path):
-    """The interval of a mean is that of the bootstrap over the test sets of the setting's study."""
-    from rine.evaluation.intervals import bootstrap
+    """The interval of a mean is that over the test sets of the setting's study."""
+    from rine.evaluation.intervals import scored
     from rine.scores import test_sets_of
 
     scores = ImageScores.read(whole / "artifacts" / "validate")
     mine = scores.take((scores.runs["classes"] == "horse").to_numpy())
-    draws = bootstrap(
-        test_sets_of(mine.images, TEST_SETS[TEST_SETS["study"] == "grid"]), mine.logits, SMALL.report.bootstrap, 0
-    )
-    found = interval(draws.mean("acc", range(len(mine.logits))), SMALL.report.confidence)
+    sets = test_sets_of(mine.images, TEST_SETS[TEST_SETS["study"] == "grid"])
+    estimate = scored(mine.images, sets, mine.logits).mean("acc", range(len(mine.logits)))
+    found = interval(estimate, SMALL.report.confidence)
     row = next(row for row in Page((whole / "report" / "index.html").read_text()).rows if row[:1] == ["Mean"])
-    assert row[1].endswith(f"[{100 * found.low:.1f}, {100 * found.high:.1f}]")
+    assert found is not None
+    assert row[1].endswith(f"[{100 * found.low:.1f}, {100 * found.high:.1f}]°")
+    assert "from fewer than 50 real or 50 synthetic pictures" in (whole / "report" / "report.md").read_text()
 
 
 def test_a_large_difference_is_not_called_chance(whole: Path):

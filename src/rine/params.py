@@ -236,9 +236,7 @@ class ValidateConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class ReportConfig:
-    bootstrap: Count
     confidence: Annotated[Real, Field(gt=0, lt=1)]
-    seed: Seed
 
 
 Auto = Literal["auto"]

@@ -38,7 +38,7 @@ class Sets:
     def of_classes(self, classes: Sequence[str]) -> Sets:
         """Training and validation pictures of these classes alone (of all where it names none), each once.
 
-        A picture that several data sets bring is that of the first. Raises `ValueError` for a class that has no picture.
+        A picture that several data sets bring is that of the first. Raises `ValueError` for a class without a picture.
         """
         parts = (self.train, self.val)
         if not classes:
