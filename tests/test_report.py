@@ -269,6 +269,37 @@ def test_degradation_starts_from_the_same_pictures_untouched(whole: Path):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_nothing_is_said_of_a_threshold_that_was_not_fitted(copy: Path):
+    from safetensors.numpy import save_file
+
+    reason = "on the validation pictures, real ones score higher than synthetic ones"
+    header = {"rine": json.dumps({"meta": {"calibration": {"reason": reason}}})}
+    model = copy / "artifacts" / "best" / "one_class" / "model.safetensors"
+    save_file({"alpha": np.zeros(1, np.float32)}, model, metadata=header)
+    table = degradation(study_in(copy)).groupby("setting")[["auc", "tpr", "fpr"]].count()
+    assert table.loc["1-class", "auc"] > 0
+    assert table.loc["1-class", ["tpr", "fpr"]].sum() == 0
+    assert table.loc["4-class"].min() > 0
+    report(SMALL, places(copy))
+    page = (copy / "report" / "report.md").read_text()
+    assert f"1-class: no threshold was fitted ({reason})" in page.split("## Perturbations")[1]
+    assert (
+        f"– in 1-class: Accuracy at the calibrated threshold, Expected calibration error, calibrated: not calibrated: {reason}."
+        in page
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_published_rules_are_those_on_the_same_test_sets(copy: Path):
+    study = study_in(copy)
+    assert set(study.published["generator"]) <= set(study.all_scores["generator"])
+    whole = study.published_rules
+    extra = study.published.assign(generator=study.published["generator"] + "-elsewhere", acc=0.1, ap=0.1)
+    more = replace(study, published=pd.concat([study.published, extra], ignore_index=True))
+    pd.testing.assert_frame_equal(more.published_rules, whole)
+
+
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("gone", "words"),
     [

@@ -58,7 +58,8 @@ def label_settings(scores: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFr
     everywhere = pd.Series(True, table.index)
     apart = {"training_set": everywhere, "backbone": one_encoder, **dict.fromkeys((*HYPER, "fraction"), reported)}
     for column, rows in apart.items():
-        table.loc[rows, "setting"] = _told_apart(table[rows], column)
+        if rows.any():
+            table.loc[rows, "setting"] = _told_apart(table[rows], column)
     return table
 
 

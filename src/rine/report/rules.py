@@ -10,22 +10,17 @@ import pandas as pd
 
 from rine.dataset.generators import FAMILY
 from rine.evaluation.intervals import Scored, scored
-from rine.evaluation.selection import grid_of, rules_table
+from rine.evaluation.selection import RULES, grid_of, rules_table
 from rine.params import ReportConfig
 from rine.report.estimates import NONE, Intervals, Key
 from rine.scores import ImageScores, test_sets_of
 
-# rule -> what it does, as the page says it
-RULES = {
-    "leave_one_generator_out": "chosen on all other generators, scored on the one left out",
-    "family_out": "chosen on GANs, scored on the rest, and the other way round",
-    "paper": "chosen on the very test sets it is scored on, as published",
-    "validation": "lowest loss on validation pictures",
-    "mean": "no choice: the mean over all configurations",
-    "ensemble": "no choice: the mean logit of all configurations",
-}
 UNSEEN = ("leave_one_generator_out", "family_out")  # these have not seen the generator that they score
 HEADLINE = (*UNSEEN, "paper")
+ORDER = (
+    *HEADLINE,
+    *(name for name in RULES if name not in HEADLINE),
+)  # of the page: what is expected of the unseen first
 COLUMNS = ["setting", "rule", "acc", "ap"]
 CONFIGURATION = {"xi": "xi", "q": "q", "proj_dim": "d", "epochs": "epochs"}  # column of the rules -> of the runs
 
@@ -77,9 +72,9 @@ def rule_intervals(
         chosen = rows.dropna(subset=list(CONFIGURATION)).set_index("generator")
         if images is None or sets.empty:
             continue
-        if setting not in of_setting:
-            of_setting[setting] = scored(images.images, test_sets_of(images.images, sets), images.logits)
-        made = of_setting[setting]
+        if str(setting) not in of_setting:
+            of_setting[str(setting)] = scored(images.images, test_sets_of(images.images, sets), images.logits)
+        made = of_setting[str(setting)]
         if len(chosen) == len(rows):
             there = [name for name in made.generators if name in chosen.index]
             groups[str(setting), rule] = made, {name: _runs(images.runs, chosen.loc[[name]].iloc[0]) for name in there}
