@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from rine.dataset.generators import FAMILY_TITLE
+from rine.evaluation.means import metrics_table
 from rine.evaluation.metrics import METRICS as ALL_METRICS
-from rine.evaluation.metrics import metrics_table
 from rine.report.labels import METRICS
 from rine.report.section import Content, Section
 from rine.report.study import REPORTED_FROM, Study
