@@ -23,7 +23,8 @@ import torch  # noqa: E402
 from rine import params  # noqa: E402
 from rine.caching.views import Recipe, crops  # noqa: E402
 from rine.encoder import load  # noqa: E402
-from rine.evaluation.intervals import bootstrap  # noqa: E402
+from rine.evaluation.influence import INFLUENCES  # noqa: E402
+from rine.evaluation.intervals import Scored, interval  # noqa: E402
 from rine.heads.scoring import logits  # noqa: E402
 from rine.pixels.pictures import open_rgb  # noqa: E402
 from rine.sample import render  # noqa: E402
@@ -81,9 +82,7 @@ def digests() -> Iterator[tuple[str, str]]:
 
     scores = logits(heads, features, "cpu")
     yield "scores", digest(scores)
-    test_set = TestSet("made", "gan", "made", "made", np.arange(len(rows)), labels.astype(bool))
-    draws = bootstrap([test_set], scores, 200, 0)
-    yield "bootstrap means", digest(draws.acc.mean(-1), draws.ap.mean(-1))
+    yield "intervals", digest(intervals())
 
     from rine import baselines
 
@@ -100,6 +99,15 @@ def digests() -> Iterator[tuple[str, str]]:
     figure.subplots().scatter(*points.T, c=labels)
     figure.savefig(file, format="png", metadata={"Software": None})
     yield "a figure", digest(np.frombuffer(file.getvalue(), np.uint8))
+
+
+def intervals() -> np.ndarray:
+    """Bounds of every metric that has an interval, of two runs on made-up scores."""
+    labels = np.repeat([False, True], 200)
+    logits = np.random.default_rng(0).normal(size=(2, 400)) + labels
+    made = Scored([TestSet("made", "gan", "made", "made", np.arange(400), labels)], logits, np.arange(400))
+    bounds = [interval(made.mean(name, [0, 1]), 0.95) for name in INFLUENCES]
+    return np.array([(each.low, each.high) for each in bounds if each])
 
 
 def digest(*arrays: np.ndarray) -> str:

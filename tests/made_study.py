@@ -36,7 +36,6 @@ SMALL = replace(
     grid=replace(STUDY.grid, epochs=5, proj_dim=(64, 128)),
     epochs=replace(STUDY.epochs, epochs=(1, 3, 5, 10)),
     ldm=replace(STUDY.ldm, epochs=(1, 3, 5), proj_dim=(64, 128)),
-    report=replace(STUDY.report, bootstrap=60),
 )
 SEEDS = SMALL.seeds
 

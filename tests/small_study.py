@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,31 +62,42 @@ def write_data(root: Path) -> None:
     """Pictures whose synthetic ones are darker."""
     for number, (name, (_, _, n)) in enumerate(DATASETS.items()):
         for label, kind in enumerate(("real", "fake")):
-            folder = root / name / kind
-            folder.mkdir(parents=True)
-            for i in range(n):
-                pixels = picture(1000 * number + 100 * label + i, 48, 48) // (1 + label)
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+            write_pictures(root / name / kind, n, 1000 * number + 100 * label, dark=bool(label))
 
 
-def study_of(root: Path) -> Params:
+def write_pictures(folder: Path, n: int, seed: int, dark: bool) -> None:
+    """`n` pictures of a seed each, 0.png, 1.png, ..."""
+    folder.mkdir(parents=True)
+    for i in range(n):
+        pixels = picture(seed + i, 48, 48) // (2 if dark else 1)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
+
+
+OWN: dict[str, dict[str, Any]] = {
+    name: {"real": [f"{name}/real/*"], "fake": [f"{name}/fake/*"], "split": split, "study": study}
+    for name, (split, study, _) in DATASETS.items()
+}
+OWN["held"]["category"] = "shapes"
+
+
+def study_of(root: Path, datasets: Mapping[str, Any] = OWN, settings: Mapping[str, list[str]] | None = None) -> Params:
     """The sample study with other data, a tower of 32 pixels, and little of everything."""
+    settings = settings or {"shapes": ["shapes"]}
     raw: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     tower = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
     raw["encoders"] = {"tiny": {"name": "ViT-tiny", "model": tower, "pretrained": "random", "seed": 0}}
-    raw["encoder"], raw["settings"] = "tiny", {"shapes": ["shapes"]}
+    raw["encoder"], raw["settings"] = "tiny", dict(settings)
     raw["prepare"]["root"] = str(root)
-    raw["prepare"]["datasets"] = {
-        name: {"real": [f"{name}/real/*"], "fake": [f"{name}/fake/*"], "split": split, "study": study}
-        for name, (split, study, _) in DATASETS.items()
-    }
-    raw["prepare"]["datasets"]["held"]["category"] = "shapes"
+    raw["prepare"]["datasets"] = dict(datasets)
     raw["augmentation"]["views"] = 2
     raw["grid"] |= {"epochs": 1, "xi": [0.1], "q": [1, 2], "proj_dim": [8]}
     raw["ldm"] |= {"epochs": [1], "xi": [0.2], "q": [1], "proj_dim": [8]}
     raw["epochs"]["epochs"], raw["dataset_size"]["fractions"] = [1, 2], [0.5, 1.0]
-    raw["best"] = {"models": {"shapes": "train", "ldm": "ldm"}, "default": "shapes"}
-    raw["report"]["bootstrap"] = 10
+    raw["best"] = {"models": dict.fromkeys(settings, "train"), "default": next(iter(settings))}
+    if any(each.get("study") == "ldm" for each in datasets.values()):
+        raw["best"]["models"]["ldm"] = "ldm"
+    else:
+        raw["ldm"] = None
     raw["validate"] |= {"tsne_pictures": 6, "tsne_perplexity": 2}
     raw["perturb"]["degrade"] = {"pictures": 2, "strengths": {"jpeg": [50]}}
     raw["runtime"] |= {"device": "cpu", "workers": 0}

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, log_loss
 
-from rine.evaluation.metrics import (
-    METRICS,
-    evaluate,
-    metrics_table,
-)
+from rine.evaluation.means import metrics_table
+from rine.evaluation.metrics import METRICS, evaluate
 from rine.scores.calibration import Calibration
 from rine.scores.of_runs import accuracy_of_runs, average_precision_of_runs, log_loss_of_runs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rine.checks import check, open_clip_models
+from rine.checks import check
 from rine.params import Params, ParamsError, parse, read
 
 ROOT = Path(__file__).parents[1]
@@ -80,9 +80,9 @@ def checked(study: dict) -> Params:
         (
             "encoders.tiny_28.model",
             "ViT-L/14",
-            "model = 'ViT-L/14': open_clip has no such model; did you mean 'ViT-L-14'?",
+            "encoders.tiny_28: open_clip has no model 'ViT-L/14'; did you mean 'ViT-L-14'?",
         ),
-        ("encoders.tiny_28.model", "VGG", "encoders.tiny_28.model = 'VGG': open_clip has no such model; choose from "),
+        ("encoders.tiny_28.model", "VGG", "encoders.tiny_28: open_clip has no model 'VGG'"),
         # keys of earlier versions
         ("crops", {"size": 336}, "crops is no key any more: pictures are cropped to the size that the encoder takes"),
         ("cache.items", {}, "cache.items is no key any more: the feature sets follow from encoder and encoders"),
@@ -120,12 +120,6 @@ def test_every_slip_is_named_at_once():
 @pytest.mark.parametrize("section", ["epochs", "dataset_size", "ablate", "perturb"])
 def test_a_study_can_do_without_a_section(section):
     assert getattr(checked(changed(section, None)), section) is None
-
-
-def test_models_are_those_of_open_clip():
-    import open_clip
-
-    assert open_clip_models() == sorted(open_clip.list_models())
 
 
 def test_dvc_writes_small_numbers_as_strings():

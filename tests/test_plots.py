@@ -55,7 +55,7 @@ def rules() -> pd.DataFrame:
 
 def sweep() -> pd.DataFrame:
     table = pd.DataFrame({"setting": "a", "kind": ["jpeg", "jpeg", "blur"], "strength": ["90", "10", "1"]})
-    return table.assign(auc=0.9, tpr=0.5)
+    return table.assign(auc=0.9, tpr=0.5, fpr=float("nan"))
 
 
 FIGURES = {

@@ -208,18 +208,19 @@ def test_models_are_averaged_over_their_own_study_alone(whole: Path):
 
 
 def test_intervals_stand_in_the_tables(whole: Path):
-    """The interval of a mean is that of the bootstrap over the test sets of the setting's study."""
-    from rine.evaluation.intervals import bootstrap
+    """The interval of a mean is that over the test sets of the setting's study."""
+    from rine.evaluation.intervals import scored
     from rine.scores import test_sets_of
 
     scores = ImageScores.read(whole / "artifacts" / "validate")
     mine = scores.take((scores.runs["classes"] == "horse").to_numpy())
-    draws = bootstrap(
-        test_sets_of(mine.images, TEST_SETS[TEST_SETS["study"] == "grid"]), mine.logits, SMALL.report.bootstrap, 0
-    )
-    found = interval(draws.mean("acc", range(len(mine.logits))), SMALL.report.confidence)
+    sets = test_sets_of(mine.images, TEST_SETS[TEST_SETS["study"] == "grid"])
+    estimate = scored(mine.images, sets, mine.logits).mean("acc", range(len(mine.logits)))
+    found = interval(estimate, SMALL.report.confidence)
     row = next(row for row in Page((whole / "report" / "index.html").read_text()).rows if row[:1] == ["Mean"])
-    assert row[1].endswith(f"[{100 * found.low:.1f}, {100 * found.high:.1f}]")
+    assert found is not None
+    assert row[1].endswith(f"[{100 * found.low:.1f}, {100 * found.high:.1f}]°")
+    assert "from fewer than 50 real or 50 synthetic pictures" in (whole / "report" / "report.md").read_text()
 
 
 def test_a_large_difference_is_not_called_chance(whole: Path):
@@ -267,6 +268,35 @@ def test_degradation_starts_from_the_same_pictures_untouched(whole: Path):
         found.append(np.mean(clean.logits[0, rows][y[rows] == 1] > 1.0))  # the threshold of the fixture
     assert jpeg["auc"].iloc[0] == pytest.approx(np.mean(aucs))
     assert jpeg["tpr"].iloc[0] == pytest.approx(np.mean(found))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_nothing_is_said_of_a_threshold_that_was_not_fitted(copy: Path):
+    from safetensors.numpy import save_file
+
+    reason = "on the validation pictures, real ones score higher than synthetic ones"
+    header = {"rine": json.dumps({"meta": {"calibration": {"reason": reason}}})}
+    model = copy / "artifacts" / "best" / "one_class" / "model.safetensors"
+    save_file({"alpha": np.zeros(1, np.float32)}, model, metadata=header)
+    table = degradation(study_in(copy)).groupby("setting")[["auc", "tpr", "fpr"]].count()
+    assert table.loc["1-class", "auc"] > 0
+    assert table.loc["1-class", ["tpr", "fpr"]].sum() == 0
+    assert table.loc["4-class"].min() > 0
+    report(SMALL, places(copy))
+    page = (copy / "report" / "report.md").read_text()
+    assert f"1-class: no threshold was fitted ({reason})" in page.split("## Perturbations")[1]
+    lacking = "Accuracy at the calibrated threshold, Expected calibration error, calibrated"
+    assert f"– in 1-class: {lacking}: not calibrated: {reason}." in page
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_published_rules_are_those_on_the_same_test_sets(copy: Path):
+    study = study_in(copy)
+    assert set(study.published["generator"]) <= set(study.all_scores["generator"])
+    whole = study.published_rules
+    extra = study.published.assign(generator=study.published["generator"] + "-elsewhere", acc=0.1, ap=0.1)
+    more = replace(study, published=pd.concat([study.published, extra], ignore_index=True))
+    pd.testing.assert_frame_equal(more.published_rules, whole)
 
 
 @pytest.mark.usefixtures("undrawn")

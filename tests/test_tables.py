@@ -10,11 +10,12 @@ import pytest
 
 from rine.dataset.generators import FAMILY
 from rine.encoder.config import EncoderConfig
+from rine.evaluation.intervals import Difference, Interval
 from rine.evaluation.selection import RULES, grid_of, rules_table
 from rine.report.by_generator import generator_table
 from rine.report.estimates import NONE, chosen
 from rine.report.head_size import n_parameters, token_size, vit_size
-from rine.report.rules import RULES as RULE_WORDS
+from rine.report.rules import ORDER
 from rine.report.sections.headline import headline_table
 from rine.report.sections.headline import rules_table as rules_table_of_page
 from rine.report.study import Study
@@ -34,13 +35,15 @@ from rine.report.table import (
 )
 from rine.scores.table import read_scores
 
+CHANCE_OF = Difference(-0.05, 0.03, p=0.6, chance=True)
+
 PUBLISHED = Path(__file__).parents[1] / "pipeline" / "published" / "scores.csv"
 TABLE = Table(
     "small",
     "50 % & more",
     ["Generator", "Acc.", "AP"],
     [
-        Row([text("a|b_c"), percent(0.5, (0.25, 0.75)), difference(-0.012, True)], section="GAN"),
+        Row([text("a|b_c"), percent(0.5, Interval(0.25, 0.75)), difference(-0.012, CHANCE_OF)], section="GAN"),
         Row([text("Mean"), Cell(MISSING), percent(1.0)], strong=True),
     ],
     [("", 1), ("ours", 2)],
@@ -64,13 +67,17 @@ def test_difference_is_signed_and_never_minus_zero(value: float | None, shown: s
 
 
 def test_a_difference_that_could_be_chance_is_marked():
-    assert difference(0.01, chance=True).mark == CHANCE
+    assert difference(0.01, CHANCE_OF).mark == CHANCE
     assert difference(0.01).mark == ""
 
 
 def test_an_interval_that_is_unknown_is_left_out():
-    assert percent(0.5, (float("nan"), float("nan"))).interval == ""
-    assert percent(0.5, (0.4, 0.6)).interval == "[40.0, 60.0]"
+    assert percent(0.5, None).interval == ""
+    assert percent(0.5, Interval(0.4, 0.6)).interval == "[40.0, 60.0]"
+    assert difference(0.01, CHANCE_OF, bounds=True).interval == "[−5.0, +3.0]"
+    weak = percent(0.5, Interval(0.4, 0.6, few=True))
+    assert weak.interval == "[40.0, 60.0]°"
+    assert any("not to be trusted" in note for note in Table("k", "t", ["a"], [Row([weak])]).notes)
 
 
 def test_thousands_stand_apart():
@@ -192,7 +199,7 @@ def test_headline_shows_the_nested_estimates_the_papers_figure_and_the_gap():
 
 
 def test_every_rule_is_explained():
-    assert set(RULE_WORDS) == set(RULES)
+    assert set(ORDER) == set(RULES)
 
 
 def test_a_rule_without_a_figure_says_why():

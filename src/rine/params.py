@@ -118,9 +118,7 @@ class ValidateConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ReportConfig:
-    bootstrap: Count
     confidence: Annotated[Real, Field(gt=0, lt=1)]
-    seed: Seed  # of the bootstrap's draws
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -212,4 +212,19 @@ def list_all(root: Path, datasets: dict[str, DatasetConfig]) -> dict[str, Listin
         for claim in sorted(claims):
             if owner.setdefault(claim, name) != name:
                 raise DatasetError(f"data sets {owner[claim]!r} and {name!r} both bring a source {claim!r}; rename one")
-    return listings
+    return shared_reals(listings)
+
+
+def shared_reals(listings: dict[str, Listing]) -> dict[str, Listing]:
+    """Test sets of one study that list the same real files: these are one image set, of the first that brings it."""
+    source: dict[tuple[str, tuple[str, ...]], str] = {}
+    merged = {}
+    for name, listing in listings.items():
+        reals = tuple(picture.path for picture in listing.pictures if picture.label == 0)
+        [of_set] = listing.test_sets if len(listing.test_sets) == 1 else [None]
+        first = source.setdefault((listing.study, reals), of_set.real) if of_set and reals else None
+        if of_set and first and first != of_set.real:
+            fakes = tuple(picture for picture in listing.pictures if picture.label == 1)
+            listing = Listing(listing.study, fakes, (of_set._replace(real=first),))
+        merged[name] = listing
+    return merged

@@ -1,191 +1,179 @@
-"""Bootstrap intervals over pictures of accuracy and AP: by generator, of means, of differences.
+"""Intervals of metrics over pictures: by test set, of means over sets and runs, of paired differences.
 
-Each round draws, for each test set, as many real and as many synthetic pictures as it has, with replacement
-(stratified by class, within generator). All runs are scored on the same draws, so that two settings are
-compared in pairs. Test sets that share their real pictures share their draws too: otherwise an interval of
-their mean would be too narrow.
+No random draws: what each picture moves (`influence`) gives the variance of every mean and difference, with pictures
+that several test sets share, or two runs, counted as the one picture that they are. The interval of a value is
+Wilson's, solved for a share of as many pictures as have that variance (Korn and Graubard 1998), with the quantile of
+the t distribution for the degrees of freedom of the estimated variance. How often it covers is measured:
+docs/statistics.md, `python -m benchmarks.coverage`.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
+from rine.evaluation.influence import INFLUENCES, RATES, Influence
+from rine.features.table import PICTURE
 from rine.scores import TestSet
 
-_SMALL = 256  # pictures; below it drawing indices is fast enough, and the short cut below would save little
-_STEP = 2048  # rounds at once: the vectors of one step fit the processor's cache
-_BLOCK = 64  # pictures at once, for the same reason
-_MARGIN = 4.0  # standard deviations by which the Poisson counts stay below the number wanted
+ENOUGH = 50  # pictures of each class in a test set: with fewer an interval was not seen to cover
 
-
-@dataclass(frozen=True)
-class Draws:
-    """Bootstrap draws of K runs over G test sets, the `generators`: `acc` and `ap` (K, G, rounds)."""
-
-    generators: tuple[str, ...]
-    acc: np.ndarray
-    ap: np.ndarray
-
-    def mean(self, metric: str, runs: Sequence[int], generators: Sequence[str] | None = None) -> np.ndarray:
-        """Draws (rounds,) of the mean of "acc" or "ap" over runs (seeds, say) and generators."""
-        names = self.generators if generators is None else tuple(generators)
-        columns = [self.generators.index(name) for name in names]
-        return getattr(self, metric)[np.ix_(list(runs), columns)].mean(axis=(0, 1))
+_FEWEST_DEGREES = {False: 3.0, True: 10.0}  # of a share the value itself tells much of the variance
+_NOTHING = 1e-20  # a variance that is a sum's last digits
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A percentile interval."""
+    """An interval; `few`: it rests on test sets with too few pictures to be trusted."""
 
     low: float
     high: float
+    few: bool = False
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference; `p` is two-sided, by bootstrap; `chance` says that the interval holds 0."""
+    """A paired difference, as an `Interval`; `p` is two-sided; `chance` says that the interval holds 0."""
 
     low: float
     high: float
     p: float
     chance: bool
+    few: bool = False
 
 
-def bootstrap(test_sets: Sequence[TestSet], logits: np.ndarray, rounds: int, seed: int) -> Draws:
-    """Draw accuracy and average precision of K runs, whose logits (K, N) cover all pictures, `rounds` times.
+@dataclass(frozen=True)
+class Estimate:
+    """A metric, or a mean of it: its value without bias, and what each picture moves of it (N,).
 
-    The draws of a set of pictures depend on the seed, its source and its size, not on what else is scored.
+    `weights` (2,) are sums over the pictures of a class, squared, of what share of its class (of all that count, where
+    the metric is a `rate`, a share of pictures) each one is, over the sets that it is in. `few`: see `Interval`.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds = {rounds}: at least 1")
-    shape = (len(logits), len(test_sets), rounds)
-    acc, ap = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for g, test_set in enumerate(test_sets):
-        _draw(test_set, logits[:, test_set.rows], seed, acc[:, g], ap[:, g])
-    return Draws(tuple(test_set.generator for test_set in test_sets), acc, ap)
+
+    value: float
+    pictures: np.ndarray
+    weights: np.ndarray
+    rate: bool
+    few: bool
+
+    @property
+    def variance(self) -> float:
+        return float((self.pictures**2).sum())
+
+    @property
+    def n(self) -> float:
+        """How many pictures the value rests on: of sets that share their reals fewer than there are rows.
+
+        It is what the variance of a value near 0 or 1, where few or no pictures are wrong, is held against. Of a share
+        it makes the interval Wilson's own; that of ranks was chosen by simulation.
+        """
+        return 1 / self.weights.sum() if self.rate else 8 / self.weights.max()
+
+    @property
+    def degrees(self) -> float:
+        """Degrees of freedom of the variance: few where few pictures bring most of it (Satterthwaite 1946)."""
+        fewest = _FEWEST_DEGREES[self.rate]
+        return (
+            max(2 * self.variance**2 / float((self.pictures**4).sum()), fewest) if self.variance > _NOTHING else fewest
+        )
 
 
-def interval(draws: np.ndarray, confidence: float) -> Interval:
-    """The interval that holds the middle `confidence` of the draws (rounds,)."""
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high))
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """K runs on G test sets. `ids` (N,) number the pictures of the whole table; the same picture has one number."""
+
+    test_sets: Sequence[TestSet]
+    logits: np.ndarray
+    ids: np.ndarray
+    _made: dict[tuple[str, int], Influence] = field(default_factory=dict)
+
+    @property
+    def generators(self) -> list[str]:
+        return [test_set.generator for test_set in self.test_sets]
+
+    def mean(self, metric: str, runs: Sequence[int], generators: Sequence[str] | None = None) -> Estimate:
+        """The mean of a metric of `INFLUENCES` over runs (seeds, say) and over generators, all of them by default."""
+        names = self.generators if generators is None else generators
+        return self.mean_of_chosen(metric, {name: runs for name in names})
+
+    def mean_of_chosen(self, metric: str, runs: Mapping[str, Sequence[int]]) -> Estimate:
+        """The mean over generators, each with the runs of its own."""
+        value, pictures = 0.0, np.zeros(int(self.ids.max(initial=-1)) + 1)
+        weights, few = np.zeros((2, len(pictures))), False
+        for name, some in runs.items():
+            g = self.generators.index(name)
+            test_set = self.test_sets[g]
+            ids, classes = self.ids[test_set.rows], RATES.get(metric, (False, True))
+            made = self._influence(metric, g)
+            value += made.value[list(some)].mean() / len(runs)
+            np.add.at(pictures, ids, made.pictures[list(some)].mean(axis=0) / len(runs))
+            n_counted = sum(int((test_set.labels == label).sum()) for label in classes)
+            for label in classes:
+                n_class = int((test_set.labels == label).sum())
+                few |= n_class < ENOUGH
+                share = 1 / (n_counted if metric in RATES else max(n_class, 1)) / len(runs)
+                np.add.at(weights[int(label)], ids[test_set.labels == label], share)
+        return Estimate(value, pictures, (weights**2).sum(axis=1), metric in RATES, few)
+
+    def _influence(self, metric: str, g: int) -> Influence:
+        """Of all runs on one test set, made when it is first asked for."""
+        if (metric, g) not in self._made:
+            test_set = self.test_sets[g]
+            self._made[metric, g] = INFLUENCES[metric](
+                test_set.labels, self.logits[:, test_set.rows].astype(np.float64)
+            )
+        return self._made[metric, g]
 
 
-def difference(draws: np.ndarray, others: np.ndarray, confidence: float) -> Difference:
-    """Compare two settings by draws (rounds,) made on the same pictures with one seed: first less second."""
-    apart = draws.astype(np.float64) - others
-    found = interval(apart, confidence)
-    tail = min(np.mean(apart <= 0), np.mean(apart >= 0))
-    p = float(min(1.0, 2 * max(tail, 1 / len(apart))))
-    return Difference(found.low, found.high, p, chance=found.low <= 0 <= found.high)
+def scored(images: pd.DataFrame, test_sets: Sequence[TestSet], logits: np.ndarray) -> Scored:
+    """Runs with logits (K, N) on the test sets of a table of N pictures; a picture is told by its content."""
+    place = images[list(PICTURE)].astype(str).agg("\n".join, axis=1)
+    digest = images["digest"].astype(str)
+    ids, _ = pd.factorize(digest.where(digest != "", place) + "\n" + images["label"].astype(str))
+    return Scored(test_sets, logits, ids)
 
 
-def _draw(test_set: TestSet, logits: np.ndarray, seed: int, acc: np.ndarray, ap: np.ndarray) -> None:
-    """Fill acc and ap (K, rounds) for one test set, some rounds at a time."""
-    labels = test_set.labels
-    n, rounds = len(labels), acc.shape[1]
-    rngs = [_generator(seed, label, source) for label, source in ((0, test_set.real), (1, test_set.fake))]
-    # every test set takes the same steps, so that those that share real pictures share their draws
-    step = min(rounds, _STEP)
-    rankings = [_ranking(labels, run) for run in logits]
-    correct = ((logits > 0) == labels).astype(np.float32)
-    for start in range(0, rounds, step):
-        stop = min(start + step, rounds)
-        counts = np.empty((n, step), np.uint8)
-        for label, rng in enumerate(rngs):
-            counts[labels == label] = resample(int((labels == label).sum()), step, rng)
-        counts = counts[:, : stop - start]
-        acc[:, start:stop] = _weighted_accuracy(correct, counts)
-        for k, ranking in enumerate(rankings):
-            ap[k, start:stop] = _weighted_average_precision(ranking, counts, labels)
+def interval(estimate: Estimate, confidence: float) -> Interval | None:
+    """The interval of a value from 0 to 1; None where a class has too few pictures for any."""
+    if not np.isfinite(estimate.value):
+        return None
+    value, floor = min(max(estimate.value, 0.0), 1.0), 1 / estimate.n
+    n = (value * (1 - value) + floor) / (estimate.variance + floor**2)
+    q = _quantile(confidence, estimate.degrees)
+    centre, half = value + q * q / (2 * n), q * np.sqrt(value * (1 - value) / n + (q / (2 * n)) ** 2)
+    low, high = (centre - half) / (1 + q * q / n), (centre + half) / (1 + q * q / n)
+    return Interval(max(float(low), 0.0), min(float(high), 1.0), estimate.few)
 
 
-def _generator(seed: int, label: int, source: str) -> np.random.Generator:
-    return np.random.Generator(np.random.SFC64([seed, label, zlib.crc32(source.encode())]))
+def difference(first: Estimate, second: Estimate, confidence: float) -> Difference | None:
+    """Compare two estimates on the same pictures: first less second.
 
-
-def resample(n: int, rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of n pictures is drawn, (n, rounds): a column adds up to n draws with replacement.
-
-    Multinomial counts, made fast: Poisson counts of a little less than one each, then the few draws that are
-    missing. A multinomial is what independent Poisson counts are, given their sum.
+    Where the two differ on no picture or one, the variance is that of two on which each is right once, so that no
+    difference is certain.
     """
-    if n < _SMALL:
-        return _exact(n, rounds, rng)
-    rate = 1 - _MARGIN / np.sqrt(n)
-    table, counts = _poisson_table(rate), np.empty((n, rounds), np.uint8)
-    for rows in np.array_split(counts, -(-n // _BLOCK)):
-        noise = np.frombuffer(rng.bytes(2 * rows.size), np.uint16).reshape(rows.shape)
-        table.take(noise, out=rows, mode="clip")
-    missing = n - counts.sum(axis=0, dtype=np.int64)  # (rounds,)
-    over = missing < 0
-    if over.any():
-        counts[:, over] = _exact(n, int(over.sum()), rng)
-        missing = np.maximum(missing, 0) * ~over
-    column = np.repeat(np.arange(rounds), missing)
-    row = rng.integers(0, n, len(column))
-    # flat indices and a count of the same type: NumPy's fast path, thirty times faster than pairs of indices
-    np.add.at(counts.reshape(-1), row * rounds + column, np.uint8(1))
-    return counts
+    from scipy.special import stdtr
+
+    apart = Estimate(
+        first.value - second.value,
+        first.pictures - second.pictures,
+        first.weights,
+        first.rate and second.rate,
+        first.few or second.few,
+    )
+    if not np.isfinite(apart.value):
+        return None
+    error = np.sqrt(max(apart.variance, 2 / apart.n**2))
+    half = _quantile(confidence, apart.degrees) * error
+    p = float(2 * stdtr(min(apart.degrees, 1e9), -abs(apart.value) / error))
+    low, high = float(apart.value - half), float(apart.value + half)
+    return Difference(low, high, p, chance=low <= 0 <= high, few=apart.few)
 
 
-def _exact(n: int, rounds: int, rng: np.random.Generator) -> np.ndarray:
-    drawn = rng.integers(0, n, (n, rounds)) * rounds + np.arange(rounds)
-    return np.bincount(drawn.ravel(), minlength=n * rounds).reshape(n, rounds).astype(np.uint8)
+def _quantile(confidence: float, degrees: float) -> float:
+    """Of the t distribution, two-sided."""
+    from scipy.special import stdtrit
 
-
-def _poisson_table(rate: float) -> np.ndarray:
-    """65536 equally likely counts with a Poisson distribution."""
-    from scipy.stats import poisson
-
-    middles = (np.arange(65536) + 0.5) / 65536
-    return np.searchsorted(poisson.cdf(np.arange(16), rate), middles).astype(np.uint8)
-
-
-def _ranking(labels: np.ndarray, logits: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pictures by falling score, cut after each score that a synthetic one has: (real rows, synthetic rows).
-
-    Real pictures between two synthetic ones stand together, since only the precision at synthetic ones
-    counts; pictures of equal score share one threshold.
-    """
-    order = np.argsort(-logits, kind="stable")
-    ranked, positive = logits[order], labels[order]
-    ends = np.append(ranked[1:] != ranked[:-1], True)  # last of its score
-    starts = np.concatenate([[0], np.flatnonzero(ends)[:-1] + 1])
-    holds_fake = np.add.reduceat(positive.astype(np.int64), starts) > 0
-    cuts = np.flatnonzero(ends)[holds_fake] + 1  # the real ones after the last synthetic one never count
-    pieces = np.split(np.arange(len(order)), cuts)[:-1]
-    return [(order[piece[~positive[piece]]], order[piece[positive[piece]]]) for piece in pieces]
-
-
-def _weighted_accuracy(correct: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Accuracy (K, rounds) of pictures that count so often: correct (K, n), counts (n, rounds)."""
-    total = np.zeros((len(correct), counts.shape[1]), np.float32)
-    for start in range(0, len(counts), _BLOCK):
-        total += correct[:, start : start + _BLOCK] @ counts[start : start + _BLOCK].astype(np.float32)
-    return total / len(counts)
-
-
-def _weighted_average_precision(
-    ranking: list[tuple[np.ndarray, np.ndarray]], counts: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
-    """Average precision (rounds,) of pictures that count so often: one pass down the ranking."""
-    rounds = counts.shape[1]
-    found, seen, total = (np.zeros(rounds, np.float32) for _ in range(3))
-    for real, fake in ranking:
-        if len(real):
-            seen += _sum(counts, real)
-        drawn = _sum(counts, fake)
-        found += drawn
-        seen += drawn
-        # where nothing was drawn yet nothing is added: 0 * (0 / 1)
-        total += drawn * (found / np.maximum(seen, 1))
-    return total / labels.sum()
-
-
-def _sum(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return counts[rows[0]] if len(rows) == 1 else counts[rows].sum(axis=0, dtype=np.float32)
+    return float(stdtrit(min(degrees, 1e9), (1 + confidence) / 2))

@@ -7,12 +7,11 @@ near 0 and 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from rine.scores.calibration import Calibration, probability
 from rine.scores.of_runs import log_loss_of_runs
@@ -52,40 +51,6 @@ def evaluate(labels: np.ndarray, logits: np.ndarray, calibration: Calibration | 
         reason = next((lacking[need] for need in ("any", *metric.needs) if need in lacking), "")
         values[name] = Value(None, reason) if reason else Value(float(metric.function(labels, logits, calibration)))
     return values
-
-
-def metrics_table(
-    sets: Iterable[tuple[str, str, np.ndarray, np.ndarray]], calibration: Calibration | None = None
-) -> pd.DataFrame:
-    """Metrics of test sets (generator, family, labels, logits): by generator, family and overall.
-
-    Columns level ("generator", "family", "overall"), name, metric, value, reason, n_real, n_fake. A family's
-    value is the mean over its generators, as in the paper's tables, and so is the overall one: each generator
-    counts the same.
-    """
-    rows = []
-    for generator, family, labels, logits in sets:
-        n_fake = int(np.sum(labels))
-        for metric, (value, reason) in evaluate(labels, logits, calibration).items():
-            rows.append((generator, family, metric, value, reason, len(labels) - n_fake, n_fake))
-    columns = ["name", "family", "metric", "value", "reason", "n_real", "n_fake"]
-    each = pd.DataFrame(rows, columns=columns).astype({"value": float})
-    families = [_means(part, "family", str(name)) for name, part in each.groupby("family", sort=False)]
-    overall = [_means(each, "overall", "")] if len(each) else []
-    table = pd.concat([each.assign(level="generator"), *families, *overall], ignore_index=True)
-    return table[["level", "name", "metric", "value", "reason", "n_real", "n_fake"]]
-
-
-def _means(part: pd.DataFrame, level: str, name: str) -> pd.DataFrame:
-    """Means over generators, of those that have the metric; the reason says which have not."""
-    rows = []
-    for metric, group in part.groupby("metric", sort=False):
-        without = group.loc[group["value"].isna(), "name"]
-        value = group["value"].mean() if len(without) < len(group) else None
-        reason = f"without {', '.join(without)}: {group['reason'][without.index[0]]}" if len(without) else ""
-        rows.append((level, name, metric, value, reason, group["n_real"].sum(), group["n_fake"].sum()))
-    columns = ["level", "name", "metric", "value", "reason", "n_real", "n_fake"]
-    return pd.DataFrame(rows, columns=columns).astype({"value": float})
 
 
 def _lacking(labels: np.ndarray, logits: np.ndarray, calibration: Calibration | None) -> dict[str, str]:

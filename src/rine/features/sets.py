@@ -36,13 +36,14 @@ class Sets:
         return [self.val] if self.test is None else [self.val, self.test]
 
     def of_classes(self, classes: Sequence[str]) -> Sets:
-        """Training and validation pictures of these classes alone (of all where it names none).
+        """Training and validation pictures of these classes alone (of all where it names none), each once.
 
-        Raises `ValueError` for a class that has no picture.
+        A picture that several data sets bring is that of the first. Raises `ValueError` for a class without a picture.
         """
-        if not classes:
-            return self
         parts = (self.train, self.val)
+        if not classes:
+            train, val = (part.select(once(part.rows)) for part in parts)
+            return replace(self, train=train, val=val)
         there = sorted({*self.train.rows["category"], *self.val.rows["category"]})
         if unknown := sorted(set(classes) - set(there)):
             raise ValueError(
@@ -50,6 +51,7 @@ class Sets:
                 f"its classes are {there}"
             )
         train, val = (part.select(part.rows["category"].isin(list(classes)).to_numpy()) for part in parts)
+        train, val = (part.select(once(part.rows)) for part in (train, val))
         return replace(self, train=train, val=val, classes=tuple(classes))
 
     def share(self, fraction: float, seed: int) -> Sets:
@@ -67,6 +69,12 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
     train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))
     tested = Features.open(folder / TEST_SET[training_set]) if test else None
     return Sets(folder, training_set, train, val, tested)
+
+
+def once(rows: pd.DataFrame) -> np.ndarray:
+    """Mask (N,) of the rows of each picture's first source: data sets that share real pictures count them once."""
+    first = rows.groupby(["digest", "label"], sort=False)["source"].transform("first")
+    return (rows["source"] == first).to_numpy(bool)
 
 
 def share(digests: pd.Series, fraction: float, seed: int) -> np.ndarray:

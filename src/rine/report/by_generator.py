@@ -11,7 +11,8 @@ from matplotlib.figure import Figure as Drawing
 
 from rine.dataset.generators import FAMILY_TITLE, title
 from rine.drawing import EDGE, canvas, legend_below, percent_axis
-from rine.report.estimates import Bounds, by_generator
+from rine.evaluation.intervals import Interval
+from rine.report.estimates import by_generator
 from rine.report.labels import METRICS, settings_of
 from rine.report.rules import UNSEEN, rule_name, rule_value
 from rine.report.section import PANELS, Figure
@@ -30,10 +31,11 @@ def means_table(study: Study, key: str, ours: pd.DataFrame) -> Table:
             by_seed = scores.groupby("seed", dropna=False)[metric].mean()
             mean = scores.groupby("generator")[metric].mean().mean()
             cells += [percent(mean, study.model_intervals.of(str(setting), metric)), number(100 * by_seed.std(), 2)]
-        rows.append(Row([*cells, number(scores["generator"].nunique(), 0)]))
-    columns = ["Setting", "mean", "seeds ±", "mean", "seeds ±", "Generators"]
-    groups = [("", 1), *((name, 2) for name in METRICS.values()), ("", 1)]
-    notes = ["Seeds ±: standard deviation over seeds of the mean, in points."]
+        cells += [number(scores["seed"].nunique() or 1, 0), number(scores["generator"].nunique(), 0)]
+        rows.append(Row(cells))
+    columns = ["Setting", "mean", "seeds ±", "mean", "seeds ±", "Seeds", "Generators"]
+    groups = [("", 1), *((name, 2) for name in METRICS.values()), ("", 2)]
+    notes = ["Means over so many seeds; seeds ±: standard deviation over them, in points."]
     return Table(key, "Means over the test sets", columns, rows, groups, notes)
 
 
@@ -112,7 +114,7 @@ def _unseen_rows(study: Study, metric: str, shared: Mapping[str, list[str]]) -> 
     return rows
 
 
-def _beside(value: float, interval: Bounds | None, published: float, compared: bool) -> list[Cell]:
+def _beside(value: float, interval: Interval | None, published: float, compared: bool) -> list[Cell]:
     ours = percent(value, interval)
     return [ours, percent(published), difference(value - published)] if compared else [ours]
 

@@ -39,8 +39,7 @@ def compared_table(
             return [percent(full, own.of(setting, metric)), Cell("")]
         value = means[metric].get((setting, variant), float("nan"))
         paired = intervals.paired_difference(setting, metric, own, setting, variant)
-        chance = bool(paired and paired.chance)
-        return [percent(value, intervals.of(setting, metric, value=variant)), difference(value - full, chance)]
+        return [percent(value, intervals.of(setting, metric, value=variant)), difference(value - full, paired)]
 
     there = set(scores["variant"])
     rows = {"": [text(whole)]} | {variant: [text(name)] for variant, name in names.items() if variant in there}

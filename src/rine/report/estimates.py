@@ -1,4 +1,4 @@
-"""Which model of a setting is reported, its means, and bootstrap intervals over pictures."""
+"""Which model of a setting is reported, its means, and intervals over pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from rine.evaluation.intervals import Difference, Draws, bootstrap, difference, interval
+from rine.evaluation.intervals import Difference, Interval, Scored, difference, interval, scored
 from rine.evaluation.selection import choose, grid_of
 from rine.params import ReportConfig
 from rine.report.labels import METRICS
@@ -16,38 +16,39 @@ from rine.scores import ImageScores, test_sets_of
 
 CONFIGURATION = ["xi", "q", "d", "epochs"]
 Key = tuple[str, object]  # setting, and a variant, a number of epochs, ...; "" for the setting's own model
-Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Bootstrap draws of groups of runs (mostly the seeds of a configuration): key -> (draws, runs of the group)."""
+    """Groups of runs (mostly the seeds of a configuration): key -> (all runs, those of the group on each test set)."""
 
-    groups: Mapping[Key, tuple[Draws, list[int]]]
+    groups: Mapping[Key, tuple[Scored, Mapping[str, Sequence[int]]]]
     confidence: float
 
     def of(
         self, setting: str, metric: str, generators: Sequence[str] | None = None, value: object = ""
-    ) -> Bounds | None:
+    ) -> Interval | None:
         """The interval of a group's mean over some generators, or over all of them."""
-        draws, runs = self.groups.get((setting, value), (None, []))
-        if draws is None or not set(generators or ()) <= set(draws.generators):
+        made, runs = self.groups.get((setting, value), (None, {}))
+        if made is None or not set(generators or ()) <= set(runs):
             return None
-        bounds = interval(draws.mean(metric, runs, generators), self.confidence)
-        return bounds.low, bounds.high
+        wanted = {name: runs[name] for name in (runs if generators is None else generators)}
+        return interval(made.mean_of_chosen(metric, wanted), self.confidence)
 
     def paired_difference(
         self, setting: str, metric: str, base: Intervals, base_setting: str, value: object = ""
     ) -> Difference | None:
-        """A group less the model of `base_setting`, on the generators and the draws that both have."""
-        draws, runs = self.groups.get((setting, value), (None, []))
-        base_draws, base_runs = base.groups.get((base_setting, ""), (None, []))
-        if draws is None or base_draws is None:
+        """A group less the model of `base_setting`, on the generators and the pictures that both have."""
+        made, runs = self.groups.get((setting, value), (None, {}))
+        base_made, base_runs = base.groups.get((base_setting, ""), (None, {}))
+        shared = [name for name in base_runs if name in runs]
+        if made is None or base_made is None or not shared:
             return None
-        shared = [name for name in base_draws.generators if name in draws.generators]
-        if not shared:
-            return None
-        return difference(draws.mean(metric, runs, shared), base_draws.mean(metric, base_runs, shared), self.confidence)
+        both = [
+            each.mean_of_chosen(metric, {name: of[name] for name in shared})
+            for each, of in ((made, runs), (base_made, base_runs))
+        ]
+        return difference(both[0], both[1], self.confidence)
 
 
 NONE = Intervals({}, 0.0)
@@ -59,18 +60,19 @@ def intervals(
     config: ReportConfig | None,
     by: str | None = None,
 ) -> Intervals:
-    """Bootstrap the runs of each setting over the test sets `sets_of(setting)`, grouped by a column of the runs."""
+    """The runs of each setting on the test sets `sets_of(setting)`, grouped by a column of the runs."""
     if config is None:
         return NONE
-    groups: dict[Key, tuple[Draws, list[int]]] = {}
+    groups: dict[Key, tuple[Scored, Mapping[str, Sequence[int]]]] = {}
     for setting, images in scores.items():
         sets = test_sets_of(images.images, sets_of(setting)) if len(sets_of(setting)) else []
         if not sets:
             continue
-        draws = bootstrap(sets, images.logits, config.bootstrap, config.seed)
+        made = scored(images.images, sets, images.logits)
         values = images.runs[by] if by else pd.Series("", images.runs.index)
         for value in values.dropna().unique():
-            groups[setting, value] = draws, np.flatnonzero((values == value).fillna(False).to_numpy(bool)).tolist()
+            runs = np.flatnonzero((values == value).fillna(False).to_numpy(bool)).tolist()
+            groups[setting, value] = made, dict.fromkeys(made.generators, runs)
     return Intervals(groups, config.confidence)
 
 

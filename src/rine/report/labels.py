@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from rine.scores.table import HYPER
+
 METRICS = {"acc": "Accuracy", "ap": "AP"}  # columns of a scores table -> on tables and axes
 LDM = "LDM"  # the model that is trained on latent diffusion
 NUMBERED = ("one_class", "two_class", "four_class")  # settings that readers of the paper know by a number
@@ -30,19 +32,43 @@ def labels_of(*tables: pd.DataFrame, settings: Mapping[str, Iterable[str]] | Non
     return labels
 
 
-def label(training_set: str, classes: Iterable[str], labels: Mapping[str, str]) -> str:
-    """Label of a setting, from those of `labels_of`."""
+def label(training_set: str, classes: Iterable[str], labels: Mapping[str, str], n_classes: int | None = None) -> str:
+    """Label of a setting, from those of `labels_of`; one that names no classes is called by its training set."""
     if training_set == "ldm":
         return LDM
     joined = _joined(classes)
-    return labels.get(joined, f"{len(joined.split())}-class") if joined else training_set
+    if joined:
+        return labels.get(joined, f"{len(joined.split())}-class")
+    return f"{training_set}, {n_classes}-class" if n_classes else training_set
 
 
 def label_settings(scores: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
-    """The table with the column `setting`."""
-    pairs = list(zip(scores["training_set"], scores["classes"], strict=True))
-    settings = {pair: label(pair[0], pair[1].split(), labels) for pair in dict.fromkeys(pairs)}
-    return scores.assign(setting=[settings[pair] for pair in pairs])
+    """The table with the column `setting`; what is averaged later, runs of one setting, differs by seed alone.
+
+    Runs that share their classes and are of different training sets, encoders or, as reported models, configurations
+    have these in the setting's label.
+    """
+    columns = zip(scores["training_set"], scores["classes"], scores["n_classes"], strict=True)
+    keys = [(name, classes, None if pd.isna(n) else int(n)) for name, classes, n in columns]
+    settings = {key: label(key[0], key[1].split(), labels, key[2]) for key in dict.fromkeys(keys)}
+    table = scores.assign(setting=[settings[key] for key in keys])
+    # in a grid every configuration and encoder is wanted under one setting
+    reported = table["study"].isin(["validate", "best"]) & (table["variant"] == "")
+    one_encoder = ~table["study"].isin(["grid", "ldm"])
+    everywhere = pd.Series(True, table.index)
+    apart = {"training_set": everywhere, "backbone": one_encoder, **dict.fromkeys((*HYPER, "fraction"), reported)}
+    for column, rows in apart.items():
+        if rows.any():
+            table.loc[rows, "setting"] = _told_apart(table[rows], column)
+    return table
+
+
+def _told_apart(table: pd.DataFrame, column: str) -> pd.Series:
+    """Settings of a table's rows, each with its value of a column where the runs of the setting have several."""
+    values = table[column].map(lambda value: "none" if pd.isna(value) else str(value).removesuffix(".0"))
+    several = values.groupby([table["study"], table["setting"]]).transform("nunique") > 1
+    shown = values if column in ("training_set", "backbone") else f"{column} " + values
+    return table["setting"].where(~several, table["setting"] + ", " + shown)
 
 
 def settings_of(scores: pd.DataFrame) -> list[str]:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from rine.dataset.generators import FAMILY
-from rine.evaluation.intervals import Draws, bootstrap
-from rine.evaluation.selection import grid_of, rules_table
+from rine.evaluation.intervals import Scored, scored
+from rine.evaluation.selection import RULES, grid_of, rules_table
 from rine.params import ReportConfig
 from rine.report.estimates import NONE, Intervals, Key
 from rine.scores import ImageScores, test_sets_of
 
-# rule -> what it does, as the page says it
-RULES = {
-    "leave_one_generator_out": "chosen on all other generators, scored on the one left out",
-    "family_out": "chosen on GANs, scored on the rest, and the other way round",
-    "paper": "chosen on the very test sets it is scored on, as published",
-    "validation": "lowest loss on validation pictures",
-    "mean": "no choice: the mean over all configurations",
-    "ensemble": "no choice: the mean logit of all configurations",
-}
 UNSEEN = ("leave_one_generator_out", "family_out")  # these have not seen the generator that they score
 HEADLINE = (*UNSEEN, "paper")
+ORDER = (
+    *HEADLINE,
+    *(name for name in RULES if name not in HEADLINE),
+)  # of the page: what is expected of the unseen first
 COLUMNS = ["setting", "rule", "acc", "ap"]
 CONFIGURATION = {"xi": "xi", "q": "q", "proj_dim": "d", "epochs": "epochs"}  # column of the rules -> of the runs
 
@@ -70,32 +65,26 @@ def rule_intervals(
     """
     if config is None or choices.empty:
         return NONE
-    groups: dict[Key, tuple[Draws, list[int]]] = {}
+    groups: dict[Key, tuple[Scored, Mapping[str, Sequence[int]]]] = {}
+    of_setting: dict[str, Scored] = {}
     for (setting, rule), rows in choices.groupby(["setting", "rule"], sort=False):
         images, sets = scores.get(str(setting)), sets_of(str(setting))
         chosen = rows.dropna(subset=list(CONFIGURATION)).set_index("generator")
         if images is None or sets.empty:
             continue
+        if str(setting) not in of_setting:
+            of_setting[str(setting)] = scored(images.images, test_sets_of(images.images, sets), images.logits)
+        made = of_setting[str(setting)]
         if len(chosen) == len(rows):
-            groups[str(setting), rule] = _draws_of_chosen(images, chosen, sets, config), [0]
-        elif rule in ("mean", "ensemble"):
-            logits = images.logits if rule == "mean" else _ensemble(images)
-            draws = bootstrap(test_sets_of(images.images, sets), logits, config.bootstrap, config.seed)
-            groups[str(setting), rule] = draws, [*range(len(logits))]
+            there = [name for name in made.generators if name in chosen.index]
+            groups[str(setting), rule] = made, {name: _runs(images.runs, chosen.loc[[name]].iloc[0]) for name in there}
+        elif rule == "mean":
+            groups[str(setting), rule] = made, dict.fromkeys(made.generators, range(len(images.logits)))
+        elif rule == "ensemble":
+            logits = _ensemble(images)
+            alone = scored(images.images, made.test_sets, logits)
+            groups[str(setting), rule] = alone, dict.fromkeys(alone.generators, range(len(logits)))
     return Intervals(groups, config.confidence)
-
-
-def _draws_of_chosen(scores: ImageScores, chosen: pd.DataFrame, test_sets: pd.DataFrame, config: ReportConfig) -> Draws:
-    """Draws (1, G, rounds): each generator by the seeds of its own configuration."""
-    names, acc, ap = [], [], []
-    for test_set in test_sets_of(scores.images, test_sets):
-        if test_set.generator in chosen.index:
-            runs = _runs(scores.runs, chosen.loc[[test_set.generator]].iloc[0])
-            draws = bootstrap([test_set], scores.logits[runs], config.bootstrap, config.seed)
-            names.append(test_set.generator)
-            acc.append(draws.acc[:, 0].mean(axis=0))
-            ap.append(draws.ap[:, 0].mean(axis=0))
-    return Draws(tuple(names), np.stack(acc)[None], np.stack(ap)[None])
 
 
 def _ensemble(scores: ImageScores) -> np.ndarray:
@@ -104,11 +93,11 @@ def _ensemble(scores: ImageScores) -> np.ndarray:
     return np.stack([scores.logits[(seeds == seed).to_numpy()].mean(axis=0) for seed in sorted(seeds.unique())])
 
 
-def _runs(runs: pd.DataFrame, configuration: pd.Series) -> np.ndarray:
+def _runs(runs: pd.DataFrame, configuration: pd.Series) -> list[int]:
     """The runs of a configuration, one a seed. Raises `ValueError` where there is none."""
     same = [np.isclose(runs[run].astype(float), float(configuration[rule])) for rule, run in CONFIGURATION.items()]
     rows = np.flatnonzero(np.logical_and.reduce(same))
     if not len(rows):
         named = ", ".join(f"{name} {configuration[name]:g}" for name in CONFIGURATION)
         raise ValueError(f"select chose {named}, which the scores do not hold: run `rine select` again")
-    return rows
+    return rows.tolist()

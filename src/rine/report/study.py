@@ -160,8 +160,9 @@ class Study:
 
     @cached_property
     def published_rules(self) -> pd.DataFrame:
-        """The same of the published scores."""
-        return rules.rules_from_scores(self.published, PUBLISHED_ENCODER)
+        """The same of the published scores, on the test sets that are scored here: others would compare nothing."""
+        here = self.published["generator"].isin(self.all_scores["generator"])
+        return rules.rules_from_scores(self.published[here], PUBLISHED_ENCODER)
 
     @cached_property
     def rule_intervals(self) -> estimates.Intervals:

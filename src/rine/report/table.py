@@ -6,9 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rine.evaluation.intervals import ENOUGH, Difference, Interval
+
 MISSING = "–"
 CHANCE = "≈"  # marks a difference that could be chance
-CHANCE_NOTE = f"{CHANCE} the difference could be chance: its paired bootstrap interval holds 0."
+CHANCE_NOTE = f"{CHANCE} the difference could be chance: its paired interval holds 0."
+FEW = "°"  # after an interval that cannot be trusted
+FEW_NOTE = f"{FEW} from fewer than {ENOUGH} real or {ENOUGH} synthetic pictures of a test set: not to be trusted."
 WARNING = "⚠"
 
 
@@ -45,6 +49,10 @@ class Table:
     groups: Sequence[tuple[str, int]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
 
+    def __post_init__(self) -> None:
+        if any(cell.interval.endswith(FEW) for row in self.rows for cell in row.cells):
+            object.__setattr__(self, "notes", [*self.notes, FEW_NOTE])
+
 
 def text(value: object, mark: str = "") -> Cell:
     """A cell of words."""
@@ -58,22 +66,20 @@ def number(value: float | None, digits: int = 1) -> Cell:
     return Cell(f"{value:,.{digits}f}".replace(",", "\u202f"))
 
 
-def percent(value: float | None, interval: tuple[float, float] | None = None) -> Cell:
+def percent(value: float | None, interval: Interval | None = None) -> Cell:
     """A value in 0..1 as per cent with one digit, as the paper's tables print it, and its interval."""
     if value is None or math.isnan(value):
         return Cell(MISSING)
-    shown = interval is not None and not any(map(math.isnan, interval))
-    return Cell(
-        f"{100 * value:.1f}", f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval and shown else ""
-    )
+    bounds = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]" + FEW * interval.few if interval else ""
+    return Cell(f"{100 * value:.1f}", bounds)
 
 
-def difference(value: float | None, chance: bool = False, interval: tuple[float, float] | None = None) -> Cell:
-    """A signed difference of two values in 0..1, in points; `chance` marks one that could be chance."""
+def difference(value: float | None, paired: Difference | None = None, bounds: bool = False) -> Cell:
+    """A signed difference of two values in 0..1, in points, marked where it could be chance; `bounds`: with both."""
     if value is None or math.isnan(value):
         return Cell(MISSING)
-    bounds = f"[{_signed(interval[0])}, {_signed(interval[1])}]" if interval else ""
-    return Cell(_signed(value), bounds, CHANCE if chance else "")
+    shown = f"[{_signed(paired.low)}, {_signed(paired.high)}]" + FEW * paired.few if paired and bounds else ""
+    return Cell(_signed(value), shown, CHANCE if paired and paired.chance else "")
 
 
 def _signed(value: float) -> str:
@@ -112,7 +118,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "≈": r"$\approx$", "ξ": r"$\xi$",
     "⚠": r"\textsuperscript{!}", "–": "--", "×": r"$\times$", "·": r"$\cdot$", "±": r"$\pm$", "\u202f": r"\,",
-    "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\to$",
+    "≥": r"$\geq$", "≤": r"$\leq$", "→": r"$\to$", "°": r"$^\circ$",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ A CSV file in UTF-8 with these columns, in any order:
 |---|---|---|
 | `study` | one of `STUDIES` | never |
 | `training_set`, `backbone` | `progan`, `ViT-L/14` | never |
-| `n_classes`, `classes` | training classes, joined by spaces | where the training set has no classes |
+| `n_classes`, `classes` | training classes, joined by spaces in any order | where the training set has no classes |
 | `xi`, `q`, `d` | weight of the contrastive loss, layers, projected width P | never in a study that selects |
 | `batch_size`, `lr`, `epochs` | how it was trained | never in a study that selects |
 | `variant`, `fraction` | an ablation or `perturb:blur`; share of training pictures | where neither applies |
@@ -107,6 +107,11 @@ def _checked(cells: pd.DataFrame, needed: Sequence[str], names: Sequence[str], o
     _refuse(~table["study"].isin(STUDIES), cells["study"], "study", f"one of {', '.join(STUDIES)}", origin)
     for column in names:
         _refuse(table[column] == "", cells[column], column, "a name", origin)
+    table["classes"] = table["classes"].map(lambda classes: " ".join(sorted(classes.split())))
+    counted = table["classes"].map(lambda classes: len(classes.split()))
+    contradicts = (counted > 0) & table["n_classes"].notna() & (table["n_classes"].fillna(0) != counted)
+    allowed = "how many classes the column classes names; either may be empty"
+    _refuse(contradicts.astype(bool), cells["n_classes"], "n_classes", allowed, origin)
     selecting = table["study"].isin(SELECTING)
     for column in HYPER:
         allowed = f"{_RANGE[column][2]}; it may be empty in other studies than {', '.join(SELECTING)}"

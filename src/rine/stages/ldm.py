@@ -20,7 +20,7 @@ def run(study: Params, paths: Paths) -> str:
     """Write artifacts/ldm/: every configuration after each of `ldm.epochs`, scored on every picture."""
     if study.ldm is None:
         return publish_nothing(paths.ldm(), paths.metric("ldm"), "ldm is null")
-    sets = open_sets(paths.features(study.encoder), "ldm")
+    sets = open_sets(paths.features(study.encoder), "ldm").of_classes(())
     axes = product(study.ldm.q, study.ldm.proj_dim, study.ldm.xi)
     runs = runs_of([{"q": q, "proj_dim": proj_dim, "xi": xi} for q, proj_dim, xi in axes], study)
     scores = list(experiment("ldm", sets, runs, study, study.ldm.epochs, choose(study.runtime.device)))

@@ -90,7 +90,8 @@ def _lacking(made: index.Index) -> Iterator[str]:
     if made.test_sets.empty:
         yield "no data set has split: test; there is nothing to score a model on"
     table = made.tables["train"]
-    counts = [int(((table["split"] == "val") & (table["label"] == label)).sum()) for label in (0, 1)]
+    val = table[table["split"] == "val"].drop_duplicates(["digest", "label"])
+    counts = [int((val["label"] == label).sum()) for label in (0, 1)]
     if len(table) and min(counts) < FEWEST:
         yield f"{counts[0]} real and {counts[1]} synthetic validation pictures; calibration wants {FEWEST} of each"
 
@@ -101,7 +102,8 @@ def _warn(findings: pd.DataFrame) -> None:
 
 
 def _line(made: index.Index) -> str:
-    n = sum(len(table) for table in made.tables.values())
+    # a file that several data sets share is one picture
+    n = len(pd.concat([table[["path", "label"]] for table in made.tables.values()]).drop_duplicates())
     n_sets = len(made.test_sets)
     line = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
     return f"{line}, {len(made.skipped)} left out" if len(made.skipped) else line

@@ -96,10 +96,9 @@ def report_scores(scores: Path, paths: Paths, latex: bool = False) -> str:
 
 
 def _interval_note(params: Params) -> str:
-    config = params.report
     return (
-        f"Intervals in brackets hold {config.confidence:.0%} of {config.bootstrap} bootstrap draws over the test "
-        "pictures, by class and within each generator."
+        f"Intervals in brackets are of {params.report.confidence:.0%}, over the test pictures, by class and within "
+        "each generator; real pictures that several generators share count once (docs/statistics.md)."
     )
 
 

@@ -22,7 +22,6 @@ from rine.scores.publish import headline, publish, write_metrics
 from rine.scores.test_sets import read_test_sets
 
 TRACKED = ("seeds", "encoder", "settings", "best", "validate")
-GROUPS = ("real", "diffusion", "gan", "own")  # of the test pictures, as they are drawn
 
 
 def run(study: Params, paths: Paths) -> str:
@@ -72,7 +71,9 @@ def embedded(
     group = np.where(rows["label"] == 0, "real", rows["source"].map(family).fillna("own"))
     rng = np.random.default_rng(study.validate.tsne_seed)
     few = study.validate.tsne_pictures
-    drawn = np.sort(np.concatenate([rng.permutation(np.flatnonzero(group == name))[:few] for name in GROUPS]))
+    drawn = np.sort(
+        np.concatenate([rng.permutation(np.flatnonzero(group == name))[:few] for name in sorted(set(group))])
+    )
     if len(drawn) < 3:
         return pd.DataFrame(columns=["x", "y", "group", "generator"])
     z = embeddings(head, test.select(np.isin(np.arange(len(rows)), drawn)), device)

@@ -26,7 +26,7 @@ def make(study: Study) -> Content | None:
 
 
 def pairs_table(study: Study, ours: pd.DataFrame, settings: Sequence[str]) -> Table:
-    """Every two settings compared on the same pictures by a paired bootstrap."""
+    """Every two settings compared on the same pictures."""
     rows, intervals = [], study.model_intervals
     means = {metric: ours.groupby("setting")[metric].mean().to_dict() for metric in METRICS}
     for i, first in enumerate(settings):
@@ -35,8 +35,7 @@ def pairs_table(study: Study, ours: pd.DataFrame, settings: Sequence[str]) -> Ta
             for metric in METRICS:
                 paired = intervals.paired_difference(second, metric, intervals, first)
                 value = means[metric][second] - means[metric][first]
-                bounds = (paired.low, paired.high) if paired else None
-                cells.append(difference(value, bool(paired and paired.chance), bounds))
+                cells.append(difference(value, paired, bounds=True))
             rows.append(Row(cells))
     columns = ["", *METRICS.values()]
     return Table("pairs", "Settings against each other (points)", columns, rows, notes=[CHANCE_NOTE])

@@ -8,10 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from rine.drawing import EDGE, canvas, legend_below, line_style, percent_axis
+from rine.evaluation.selection import RULES
 from rine.report.by_setting import setting_table
 from rine.report.estimates import NONE, Intervals
 from rine.report.labels import METRICS, settings_of
-from rine.report.rules import COLUMNS, HEADLINE, RULES, UNSEEN, rule_name, rule_value
+from rine.report.rules import COLUMNS, HEADLINE, ORDER, UNSEEN, rule_name, rule_value
 from rine.report.section import Content, Figure, Section, long
 from rine.report.study import Study
 from rine.report.table import Cell, Row, Table, difference, percent, text
@@ -34,7 +35,7 @@ def make(study: Study) -> Content | None:
         "rules",
         "What each selection rule reports",
         "One row a rule, one marker a setting.",
-        lambda: draw_rules(shown, list(RULES)),
+        lambda: draw_rules(shown, ORDER),
         long(data, ["panel", "rule"], "series"),
     )
     return Content(tables=tables, figures=[figure])
@@ -74,7 +75,7 @@ def rules_table(
 ) -> Table:
     """Every rule side by side: accuracy and AP by setting, the gap to the paper's rule beside each."""
     with_figure = set(rules.dropna(subset="acc")["rule"])
-    names = [rule for rule in RULES if rule in with_figure]
+    names = [rule for rule in ORDER if rule in with_figure]
 
     def cells(rule: str, setting: str, metric: str) -> list[Cell]:
         value, paper = (rule_value(rules, setting, name, metric) for name in (rule, "paper"))
@@ -83,7 +84,7 @@ def rules_table(
 
     notes = ["Gap: what the paper's rule reports beyond this one, in points."]
     if explain:
-        notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule]}." for rule in names))
+        notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule].words}." for rule in names))
     notes += _reasons(rules)
     rows = {rule: [text(rule_name(rule))] for rule in names}
     return setting_table(key, heading, ["Rule"], settings_of(rules), rows, cells, ["gap"], UNSEEN, notes)

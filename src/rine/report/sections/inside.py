@@ -8,17 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from rine.dataset.generators import FAMILY_TITLE
 from rine.drawing import COLOURS, EDGE, canvas, fill_style, legend_below, percent_axis
 from rine.report.section import Content, Figure, Section
 from rine.report.study import Study
 
-# drawn in this order, real pictures at the bottom: (group, label, marker, colour)
-GROUPS = (
-    ("real", "real", "o", COLOURS[3]),
-    ("gan", "GAN", "^", COLOURS[0]),
-    ("diffusion", "diffusion", "s", COLOURS[1]),
-    ("own", "own data", "D", COLOURS[4]),
-)
+REAL = "real"  # drawn first, below all families
+_OF_REAL = 3  # its colour
+MARKERS = ("^", "s", "D", "v", "P", "X", "<", ">")
 
 
 def make(study: Study) -> Content | None:
@@ -72,16 +69,19 @@ def draw_importance(shares: Mapping[str, pd.DataFrame]) -> Drawing:
 
 
 def draw_embeddings(points: pd.DataFrame, model: str) -> Drawing:
-    """Embeddings of one model on a plane; `points` has x, y and group (one of `GROUPS`)."""
+    """Embeddings of one model on a plane; `points` has x, y and group: "real", or a family of generators."""
     figure, axes = canvas(1, 1, 4.0, 3.6)
     size = float(np.clip(6000 / max(1, len(points)), 5, 26))
     panel = axes[0, 0]
-    for group, label, marker, colour in GROUPS:
+    colours = [colour for i, colour in enumerate(COLOURS) if i != _OF_REAL]
+    families = sorted(set(points["group"]) - {REAL})
+    looks = {family: (MARKERS[i % len(MARKERS)], colours[i % len(colours)]) for i, family in enumerate(families)}
+    for group, (marker, colour) in ({REAL: ("o", COLOURS[_OF_REAL])} | looks).items():
         rows = points[points["group"] == group]
         if len(rows):
             panel.scatter(
                 rows["x"], rows["y"], s=size, marker=marker, color=colour, edgecolors=EDGE, linewidths=0.25,
-                alpha=0.85, label=label,
+                alpha=0.85, label=FAMILY_TITLE.get(group, group),
             )  # fmt: skip
     # t-SNE's axes have no unit and no direction
     panel.set(title=model, xticks=[], yticks=[], box_aspect=1)

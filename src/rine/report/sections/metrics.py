@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from rine.dataset.generators import FAMILY_TITLE
+from rine.evaluation.means import metrics_table
 from rine.evaluation.metrics import METRICS as ALL_METRICS
-from rine.evaluation.metrics import metrics_table
 from rine.report.labels import METRICS
 from rine.report.section import Content, Section
 from rine.report.study import REPORTED_FROM, Study
@@ -30,6 +30,7 @@ def make(study: Study) -> Content | None:
         if name not in {"nll", "calibrated_nll"}
     ]
     notes = ["Means over generators, in per cent; the first seed's model; calibrated on validation pictures only."]
+    notes += _reasons(tables)
     table = Table("metrics", "Means over generators of every metric (%)", ["Metric", *overall], rows, notes=notes)
     return Content(tables=[table, _family_table(study, tables)])
 
@@ -41,6 +42,17 @@ def _metrics_of(study: Study, setting: str, scores: ImageScores) -> pd.DataFrame
         [(each.generator, each.family, each.labels, scores.logits[0, each.rows]) for each in sets],
         study.calibrations.get(setting),
     )
+
+
+def _reasons(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Why a metric is missing for a setting on every test set, each reason once."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for setting, table in tables.items():
+        overall = table[(table["level"] == "overall") & table["value"].isna()].set_index("metric")
+        each = table[table["level"] == "generator"].groupby("metric")["reason"].first()
+        for name in overall.index.intersection([name for name in ALL_METRICS if "nll" not in name]):
+            reasons.setdefault((setting, str(each[name])), []).append(ALL_METRICS[str(name)].title)
+    return [f"– in {setting}: {', '.join(titles)}: {reason}." for (setting, reason), titles in reasons.items()]
 
 
 def _family_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> Table:

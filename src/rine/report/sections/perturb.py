@@ -22,7 +22,7 @@ MODES = {
     "reference": "as the published code makes them, which is not what the paper says: its JPEG quality is "
     "always 95, its blur does not follow its kernel, its noise takes a variance as a standard deviation",
 }
-CURVES = {"auc": "ROC AUC (%)", "tpr": "Found at fixed threshold (%)"}
+CURVES = {"auc": "ROC AUC (%)", "tpr": "Found at the threshold (%)", "fpr": "False alarms at it (%)"}
 
 
 def make(study: Study) -> Content | None:
@@ -39,23 +39,23 @@ def make(study: Study) -> Content | None:
     if len(sweeps):
         data = sweeps.rename(columns={"kind": "panel", "setting": "series"})
         says = (
-            "ROC AUC, and the share of synthetic pictures found at the threshold that lets 5 % of the real validation "
-            "pictures through: means over generators, one column a degradation."
+            "ROC AUC, and what the threshold finds that lets 5 % of the real validation pictures through: the share of "
+            "synthetic test pictures, and that of real ones. Means over generators, one column a degradation."
         )
+        text += _without_threshold(study, list(dict.fromkeys(sweeps["setting"])))
         figures.append(Figure("degradation", "Degradation", says, lambda: draw_degradation(sweeps), data))
     return Content(text, tables, figures) if figures else None
 
 
 def degradation(study: Study) -> pd.DataFrame:
-    """AUC and TPR at the fixed threshold by setting, degradation and strength: means over generators, first seed.
+    """AUC, TPR and FPR at a fixed threshold by setting, degradation and strength: means over generators, first seed.
 
-    The threshold is the one that `best` fitted for 5 % false alarms on validation pictures; where there is none, 0. The
-    first row of a kind, strength "none", is the same pictures untouched.
+    The threshold is the one that `best` fitted for 5 % false alarms on validation pictures; NaN where there is none.
+    The first row of a kind, strength "none", is the same pictures untouched.
     """
     rows = []
     for setting, scores in study.images("perturb/degrade").items():
-        fitted = study.calibrations.get(setting)
-        threshold = fitted.threshold_fpr5 if fitted and fitted.threshold_fpr5 is not None else 0.0
+        threshold = _threshold(study, setting)
         sets = test_sets_of(scores.images, study.sets_of(setting))
         clean = _untouched(scores, study.images("validate").get(setting))
         for kind, runs in _sweeps(scores).items():
@@ -84,29 +84,50 @@ def _untouched(scores: ImageScores, model: ImageScores | None) -> np.ndarray | N
     return None if at.isna().any() else model.logits[0, at.to_numpy().astype(int)]
 
 
-def _means(sets: list[TestSet], logits: np.ndarray, threshold: float) -> tuple[float, float]:
-    """AUC and TPR, means over the test sets."""
+def _threshold(study: Study, setting: str) -> float | None:
+    fitted = study.calibrations.get(setting)
+    return fitted.threshold_fpr5 if fitted else None
+
+
+def _without_threshold(study: Study, settings: list[str]) -> list[str]:
+    """Why a setting has no line in the panels of the threshold."""
+    reasons: dict[str, list[str]] = {}
+    for setting in settings:
+        if _threshold(study, setting) is None:
+            fitted = study.calibrations.get(setting)
+            reasons.setdefault(fitted.reason if fitted else "no stored model", []).append(setting)
+    return [
+        f"{', '.join(names)}: no threshold was fitted ({reason}), so nothing is drawn of what one finds."
+        for reason, names in reasons.items()
+    ]
+
+
+def _means(sets: list[TestSet], logits: np.ndarray, threshold: float | None) -> tuple[float, float, float]:
+    """AUC, and the shares of synthetic and of real pictures above the threshold: means over the test sets."""
     if not sets:
-        return float("nan"), float("nan")
-    auc = [roc_auc_score(each.labels, logits[each.rows]) for each in sets]
-    tpr = [np.mean(logits[each.rows][each.labels] > threshold) for each in sets]
-    return float(np.mean(auc)), float(np.mean(tpr))
+        return float("nan"), float("nan"), float("nan")
+    auc = float(np.mean([roc_auc_score(each.labels, logits[each.rows]) for each in sets]))
+    if threshold is None:
+        return auc, float("nan"), float("nan")
+    above = [[np.mean(logits[s.rows][s.labels == label] > threshold) for s in sets] for label in (True, False)]
+    return auc, float(np.mean(above[0])), float(np.mean(above[1]))
 
 
 def draw_degradation(table: pd.DataFrame) -> Drawing:
-    """AUC, and TPR at a threshold that was fixed beforehand, against strength: a column for each degradation.
+    """AUC, and TPR and FPR at a threshold that was fixed beforehand, against strength: a column for each degradation.
 
-    `table` has setting, kind, strength (a string; in the order of the rows), auc, tpr (0..1).
+    `table` has setting, kind, strength (a string; in the order of the rows), auc, tpr, fpr (0..1; NaN: no threshold).
     """
     kinds = list(dict.fromkeys(table["kind"]))
     columns = min(4, len(kinds))
     rows = -(-len(kinds) // columns)
-    figure, axes = canvas(2 * rows, columns, 2.5 * columns + 0.6, 3.9 * rows + 0.5)
+    n = len(CURVES)
+    figure, axes = canvas(n * rows, columns, 2.5 * columns + 0.6, 1.95 * n * rows + 0.5)
     for number, kind in enumerate(kinds):
-        for half, (metric, label) in enumerate(CURVES.items()):
-            panel = axes[2 * (number // columns) + half, number % columns]
+        for part, (metric, label) in enumerate(CURVES.items()):
+            panel = axes[n * (number // columns) + part, number % columns]
             _draw_sweep(panel, table[table["kind"] == kind], metric)
-            panel.set_xlabel(kind if half else "")
+            panel.set_xlabel(kind if part == n - 1 else "")
             panel.set_ylabel(label if number % columns == 0 else "")
     for spare in axes.flat:
         if not spare.has_data():
@@ -122,6 +143,8 @@ def _draw_sweep(axes: Axes, table: pd.DataFrame, metric: str) -> None:
         axes.plot(places, rows[metric], label=setting, **line_style(i))
     # by rank: qualities, sigmas and factors have scales of their own, and a chain of steps has none
     axes.set_xticks(range(len(strengths)), [str(strength) for strength in strengths])
+    if table[metric].isna().all():
+        axes.text(0.5, 0.5, "no threshold\nwas fitted", ha="center", va="center", transform=axes.transAxes)
     axes.set_ylim(-0.03, 1.03)
     percent_axis(axes)
 

@@ -35,6 +35,8 @@ def shortcut_table(shortcuts: pd.DataFrame) -> Table:
         rows.append(Row([*cells, percent(row["ap_aligned"]), text(reason or strongest)]))
     columns = ["Set", "Pictures", "Chance", "AP raw", "AP aligned", "Told apart most by"]
     notes = ["AP of a small classifier on facts about the files, such as format and size, without one pixel."]
+    if len(shortcuts) and shortcuts["ap_aligned"].isna().all():
+        notes.append(f"AP aligned {MISSING}: the pictures were not made alike (`prepare.align` is null).")
     return Table("shortcuts", "Shortcut baseline: AP without looking (%)", columns, rows, notes=notes)
 
 
