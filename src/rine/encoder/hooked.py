@@ -160,6 +160,7 @@ class Hooked(nn.Module):
         return few == many
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous()  # a convolution has other bits for pixels that lie in memory in another order
         if self.rows is None:
             return self.trunk.forward_head(self.trunk.forward_features(x), pre_logits=True)[:, None]
         self._call.tokens = []
