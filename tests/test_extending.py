@@ -22,11 +22,12 @@ from rine import extensions
 from rine.checks import check
 from rine.dataset.config import DatasetConfig
 from rine.dataset.layouts import LAYOUTS
+from rine.encoder.config import EncoderConfig
 from rine.evaluation.metrics import METRICS, evaluate
 from rine.evaluation.selection import RULES
 from rine.features import Features
 from rine.heads import HEADS
-from rine.params import EncoderConfig, Params, ParamsError, VariantConfig
+from rine.params import Params, ParamsError, VariantConfig
 from rine.paths import Paths
 from rine.pixels.degradations import DEGRADATIONS
 from rine.pixels.perturbations import PERTURBATIONS

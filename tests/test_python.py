@@ -12,7 +12,7 @@ from PIL import Image
 
 import rine
 from rine import encode, load_encoder
-from rine.params import EncoderConfig, TowerConfig
+from rine.encoder.config import EncoderConfig, TowerConfig
 from tiny_model import picture
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rine.detector import Detector, Verdict
     from rine.encoder import load as load_encoder
+    from rine.encoder.config import EncoderConfig
     from rine.encoding import encode
     from rine.evaluation.metrics import evaluate
     from rine.features import Features
     from rine.heads import Head, HeadConfig
     from rine.heads.scoring import score
-    from rine.params import EncoderConfig, TrainingConfig
+    from rine.params import TrainingConfig
     from rine.scores import ImageScores
     from rine.training import Run, train
 
@@ -40,7 +41,7 @@ __all__ = [
 ]
 _HOMES = {
     "Detector": "rine.detector",
-    "EncoderConfig": "rine.params",
+    "EncoderConfig": "rine.encoder.config",
     "Features": "rine.features",
     "Head": "rine.heads",
     "HeadConfig": "rine.heads",

@@ -24,9 +24,9 @@ from rine.caching.decode import Job, Source, decode, decoded
 from rine.caching.views import Recipe
 from rine.cli import app
 from rine.dataset import index
+from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts, Skipped, examine
 from rine.detector.explain import explain
-from rine.params import DatasetConfig, PrepareConfig
 from rine.pixels.pictures import UnreadablePicture
 
 MAX_PIXELS = 1_000_000
