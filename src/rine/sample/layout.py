@@ -54,7 +54,7 @@ class Sizes:
     test: int = 16  # for each test set
     latent_train: int = 160
     latent_valid: int = 16
-    synthbuster: int = 12  # for each of the nine sets, and of RAISE
+    synthbuster: int = 20  # for each of the nine sets, and of RAISE
 
 
 @dataclass(frozen=True)
