@@ -72,7 +72,7 @@ def study(n: int, n_sets: int, shared: bool, skill: float, studies: int, rng: np
         start = 0 if shared else g * n
         rows = np.r_[start : start + n, reals + g * n : reals + (g + 1) * n]
         sets.append(TestSet(str(g), "", "real", str(g), rows, labels[rows]))
-    return Scored(sets, logits, np.arange(len(labels)))
+    return Scored(sets, logits, *[np.arange(len(labels))] * 2)
 
 
 def coverage(

@@ -87,7 +87,7 @@ def test_tokens_are_the_callers_own(tmp_path: Path) -> None:
 
 
 def test_a_missing_set_names_the_stage(tmp_path: Path) -> None:
-    with pytest.raises(FeaturesError, match=r"rine cache tiny_28-train"):
+    with pytest.raises(FeaturesError, match=r"rine cache tiny_28 train"):
         Features.open(tmp_path / "tiny_28" / "train")
 
 

@@ -30,7 +30,7 @@ def sets_of(n: int, names: str = "a", shared: bool = False) -> tuple[list[TestSe
 def made(n: int, names: str = "a", shared: bool = False, d: float = 1.5, runs: int = 1, seed: int = 0) -> Scored:
     sets, labels = sets_of(n, names, shared)
     logits = np.random.default_rng(seed).normal(size=(runs, len(labels))) + (labels - 0.5) * d
-    return Scored(sets, logits, np.arange(len(labels)))
+    return Scored(sets, logits, *[np.arange(len(labels))] * 2)
 
 
 def width(scores: Scored, metric: str) -> float:
@@ -58,7 +58,7 @@ def test_paired_differences_cover() -> None:
     rng = np.random.default_rng(0)
     first = rng.normal(size=(200, len(labels))) + (labels - 0.5)
     second = first + 0.5 * rng.normal(size=first.shape)
-    scores = Scored(sets, np.concatenate([first, second]), np.arange(len(labels)))
+    scores = Scored(sets, np.concatenate([first, second]), *[np.arange(len(labels))] * 2)
     true = norm.cdf(1 / np.sqrt(2)) - norm.cdf(1 / np.sqrt(2 * 1.25))
     found = [difference(scores.mean("roc_auc", [k]), scores.mean("roc_auc", [200 + k]), 0.95) for k in range(200)]
     assert 0.895 <= np.mean([f is not None and f.low <= true <= f.high for f in found]) <= 0.99
@@ -66,7 +66,7 @@ def test_paired_differences_cover() -> None:
 
 def test_accuracy_of_one_class_has_wilsons_interval() -> None:
     """Agresti and Coull, The American Statistician 1998; the degrees of freedom beside."""
-    bounds = interval(Estimate(0.8, np.full(100, 0.004), np.array([0, 0.01]), True, False), CONFIDENCE)
+    bounds = interval(Estimate(0.8, np.full(100, 0.004), np.array([0, 0.01]), True, False, np.arange(100)), CONFIDENCE)
     z = 1.9719  # of t with 200 degrees: all pictures move the value equally
     centre = (0.8 + z * z / 200) / (1 + z * z / 100)
     half = z / (1 + z * z / 100) * np.sqrt(0.16 / 100 + z * z / 40000)
@@ -113,7 +113,7 @@ def test_means_are_over_runs_and_generators() -> None:
 def test_a_paired_difference_finds_what_two_intervals_hide() -> None:
     sets, labels = sets_of(400)
     good = np.random.default_rng(0).normal(size=len(labels)) + 1.5 * labels
-    scores = Scored(sets, np.stack([good, good - 0.25 * labels]), np.arange(len(labels)))
+    scores = Scored(sets, np.stack([good, good - 0.25 * labels]), *[np.arange(len(labels))] * 2)
     first, second = (scores.mean("ap", [k]) for k in (0, 1))
     bounds = [interval(each, CONFIDENCE) for each in (first, second)]
     found = difference(first, second, CONFIDENCE)
@@ -157,3 +157,23 @@ def test_a_hundred_thousand_scores_take_seconds() -> None:
     for metric in ("acc", "ap", "roc_auc", "tpr_at_fpr5"):
         assert width(scores, metric) > 0
     assert time.process_time() - start < 10
+
+
+def test_tables_in_another_order_and_with_more_pictures_are_paired_by_picture() -> None:
+    sets, labels = sets_of(80)
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(1, len(labels))) + labels
+    images = pd.DataFrame({"source": "a", "label": labels.astype(int), "path": [f"{i}" for i in range(len(labels))]})
+    images["digest"] = images["path"] + "d"
+    first = scored(images, sets, logits)
+    order = rng.permutation(len(labels))
+    extra = pd.DataFrame({"source": ["b"], "label": [0], "path": ["new"], "digest": ["new"]})
+    rows = np.argsort(order)[sets[0].rows] + 1
+    moved = [TestSet("a", "gan", "a", "a", rows, labels[sets[0].rows])]
+    table = pd.concat([extra, images.iloc[order]], ignore_index=True)
+    second = scored(table, moved, np.concatenate([[[0.0]], logits[:, order]], axis=1))
+    apart = difference(first.mean("acc", [0]), second.mean("acc", [0]), CONFIDENCE)
+    alike = difference(first.mean("acc", [0]), first.mean("acc", [0]), CONFIDENCE)
+    assert apart is not None
+    assert alike is not None
+    assert (apart.low, apart.high) == pytest.approx((alike.low, alike.high))

@@ -133,7 +133,7 @@ def test_what_dvc_or_a_study_would_miss_is_said(tmp_path):
     assert [words.split(" is a link")[0] for words in _linked(tmp_path / "root")] == [
         str(tmp_path / "root" / "in" / "link")
     ]
-    train = pd.DataFrame({"split": ["train", "val"], "label": [0, 1]})
+    train = pd.DataFrame({"split": ["train", "val"], "label": [0, 1], "digest": ["a", "b"]})
     made = index.Index({"train": train}, pd.DataFrame(), pd.DataFrame(), 0, 0)
     said = list(_lacking(made))
     assert "no data set has split: test" in said[0]

@@ -68,7 +68,6 @@ def study(rule: str = "paper", encoder: str = "large", settings: tuple[str, ...]
         encoders={"large": one, "small": one},
         settings={name: ("horse",) for name in settings},
         select=params.SelectConfig(rule=rule, top=2),
-        cache=replace(STUDY.cache, items={}),
         best=replace(STUDY.best, models={"ldm": "ldm"}, default="ldm"),
     )
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from rine import params
 from rine.dataset.generators import FAMILY, GRID_GENERATORS
 from rine.evaluation.selection import RULES, choose, generators_table, grid_of, rules_of, rules_table
 from rine.models import card
@@ -223,5 +221,4 @@ def test_the_ensemble_is_the_mean_logit_of_each_seed():
 
 def test_every_registry_of_rules_names_the_same():
     naming = {name for name, rule in RULES.items() if rule.names_a_model}
-    assert set(get_args(params.Rule)) == naming
     assert set(card.RULES) == naming

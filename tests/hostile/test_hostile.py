@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import tiny_model
 from hostile import named
 from hostile.kinds import good, kinds
-from rine import Detector, apart
+from rine import Detector, apart, params
 from rine.caching.decode import Job, Source, decode, decoded
 from rine.caching.views import Recipe
 from rine.cli import app
@@ -31,7 +31,7 @@ from rine.pixels.pictures import UnreadablePicture
 
 MAX_PIXELS = 1_000_000
 TABLE = Path(__file__).with_name("expected.csv")
-RECIPE = Recipe("crops", "test", tiny_model.SIZE, 0)
+RECIPE = Recipe("test", tiny_model.SIZE, params.read(Path("params.yaml")).augmentation)
 
 
 def read_table() -> dict[str, str]:
@@ -82,7 +82,7 @@ def test_the_index_leaves_out_what_it_must_and_says_why(folder: Path, expected: 
     data_set = DatasetConfig(layout="globs", real=("data/*",), fake=("fake/*",), split="test")
     (folder / "fake").mkdir()
     (folder / "fake" / "good.png").write_bytes(good())
-    made = index.build(PrepareConfig(root=str(folder), max_pixels=MAX_PIXELS, datasets={"odd": data_set}, align=None))
+    made = index.build(PrepareConfig(root=str(folder), max_pixels=MAX_PIXELS, datasets={"odd": data_set}))
     reasons: dict[str, str | None] = dict.fromkeys(Path(path).name for path in made.tables["test"]["path"])
     reasons |= {Path(path).name: reason for path, reason in zip(*made.skipped.T.to_numpy(), strict=True)}
     assert reasons.pop("good.png") is None

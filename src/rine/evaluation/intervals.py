@@ -51,6 +51,7 @@ class Estimate:
 
     `weights` (2,) are sums over the pictures of a class, squared, of what share of its class (of all that count, where
     the metric is a `rate`, a share of pictures) each one is, over the sets that it is in. `few`: see `Interval`.
+    `names` (N,) tell the pictures, in the order of those that are scored together.
     """
 
     value: float
@@ -58,6 +59,7 @@ class Estimate:
     weights: np.ndarray
     rate: bool
     few: bool
+    names: np.ndarray
 
     @property
     def variance(self) -> float:
@@ -83,11 +85,12 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """K runs on G test sets. `ids` (N,) number the pictures of the whole table; the same picture has one number."""
+    """K runs on G test sets. `ids` (N,) number the rows of the whole table by picture, each of which has a name."""
 
     test_sets: Sequence[TestSet]
     logits: np.ndarray
     ids: np.ndarray
+    names: np.ndarray
     _made: dict[tuple[str, int], Influence] = field(default_factory=dict)
 
     @property
@@ -116,7 +119,7 @@ class Scored:
                 few |= n_class < ENOUGH
                 share = 1 / (n_counted if metric in RATES else max(n_class, 1)) / len(runs)
                 np.add.at(weights[int(label)], ids[test_set.labels == label], share)
-        return Estimate(value, pictures, (weights**2).sum(axis=1), metric in RATES, few)
+        return Estimate(value, pictures, (weights**2).sum(axis=1), metric in RATES, few, self.names)
 
     def _influence(self, metric: str, g: int) -> Influence:
         """Of all runs on one test set, made when it is first asked for."""
@@ -132,8 +135,8 @@ def scored(images: pd.DataFrame, test_sets: Sequence[TestSet], logits: np.ndarra
     """Runs with logits (K, N) on the test sets of a table of N pictures; a picture is told by its content."""
     place = images[list(PICTURE)].astype(str).agg("\n".join, axis=1)
     digest = images["digest"].astype(str)
-    ids, _ = pd.factorize(digest.where(digest != "", place) + "\n" + images["label"].astype(str))
-    return Scored(test_sets, logits, ids)
+    ids, names = pd.factorize(digest.where(digest != "", place) + "\n" + images["label"].astype(str))
+    return Scored(test_sets, logits, ids, np.asarray(names, dtype=str))
 
 
 def interval(estimate: Estimate, confidence: float) -> Interval | None:
@@ -156,13 +159,9 @@ def difference(first: Estimate, second: Estimate, confidence: float) -> Differen
     """
     from scipy.special import stdtr
 
-    apart = Estimate(
-        first.value - second.value,
-        first.pictures - second.pictures,
-        first.weights,
-        first.rate and second.rate,
-        first.few or second.few,
-    )
+    names, ours, others = _side_by_side(first, second)
+    few = first.few or second.few
+    apart = Estimate(first.value - second.value, ours - others, first.weights, first.rate and second.rate, few, names)
     if not np.isfinite(apart.value):
         return None
     error = np.sqrt(max(apart.variance, 2 / apart.n**2))
@@ -170,6 +169,17 @@ def difference(first: Estimate, second: Estimate, confidence: float) -> Differen
     p = float(2 * stdtr(min(apart.degrees, 1e9), -abs(apart.value) / error))
     low, high = float(apart.value - half), float(apart.value + half)
     return Difference(low, high, p, chance=low <= 0 <= high, few=apart.few)
+
+
+def _side_by_side(first: Estimate, second: Estimate) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Names of the pictures of either, and what each moves of the one and of the other: tables may differ in order."""
+    if first.names is second.names:
+        return first.names, first.pictures, second.pictures
+    names = np.union1d(first.names, second.names)
+    moved = np.zeros((2, len(names)))
+    for row, estimate in zip(moved, (first, second), strict=True):
+        row[np.searchsorted(names, estimate.names)] = estimate.pictures
+    return names, moved[0], moved[1]
 
 
 def _quantile(confidence: float, degrees: float) -> float:

@@ -47,8 +47,8 @@ def run(study: Params, paths: Paths, model: str) -> str:
     labels = scores.images["label"].to_numpy()
     mean, encoder = mean_tokens(sets.train), sets.train.about["encoder"]
     transform: dict[str, Any] = {"crop": encoder["image_size"]}
-    if study.cache.small != "pad":
-        transform["small"] = study.cache.small
+    if "small" in sets.train.about["transforms"].get("augment", {}):
+        transform["small"] = sets.train.about["transforms"]["augment"]["small"]
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
