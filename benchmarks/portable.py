@@ -105,7 +105,8 @@ def intervals() -> np.ndarray:
     """Bounds of every metric that has an interval, of two runs on made-up scores."""
     labels = np.repeat([False, True], 200)
     logits = np.random.default_rng(0).normal(size=(2, 400)) + labels
-    made = Scored(
+    rows = np.arange(400)
+    made = Scored([TestSet("made", "gan", "made", "made", rows, labels)], logits, rows, rows)
         [TestSet("made", "gan", "made", "made", np.arange(400), labels)], logits, np.arange(400), np.arange(400)
     )
     bounds = [interval(made.mean(name, [0, 1]), 0.95) for name in INFLUENCES]
