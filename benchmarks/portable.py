@@ -107,8 +107,6 @@ def intervals() -> np.ndarray:
     logits = np.random.default_rng(0).normal(size=(2, 400)) + labels
     rows = np.arange(400)
     made = Scored([TestSet("made", "gan", "made", "made", rows, labels)], logits, rows, rows)
-        [TestSet("made", "gan", "made", "made", np.arange(400), labels)], logits, np.arange(400), np.arange(400)
-    )
     bounds = [interval(made.mean(name, [0, 1]), 0.95) for name in INFLUENCES]
     return np.array([(each.low, each.high) for each in bounds if each])
 
