@@ -24,14 +24,15 @@ from rine.caching.decode import Job, Source, decode, decoded
 from rine.caching.views import Recipe
 from rine.cli import app
 from rine.dataset import index
+from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts, Skipped, examine
 from rine.detector.explain import explain
-from rine.params import DatasetConfig, PrepareConfig
 from rine.pixels.pictures import UnreadablePicture
+from test_views import AUGMENTATION
 
 MAX_PIXELS = 1_000_000
 TABLE = Path(__file__).with_name("expected.csv")
-RECIPE = Recipe("crops", "test", tiny_model.SIZE, 0)
+RECIPE = Recipe("test", tiny_model.SIZE, AUGMENTATION)
 
 
 def read_table() -> dict[str, str]:
