@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from hostile.kinds import good
-from rine import apart, params
+from rine import apart
 from rine.apart.budget import Budget, memory_there
 from rine.caching.decode import Job, Source, decoded
 from rine.caching.views import Recipe
 from rine.pixels.pictures import UnreadablePicture, open_rgb
+from test_views import AUGMENTATION
 
 
 def test_answers_and_errors_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +84,7 @@ def test_a_picture_whose_decoder_is_killed_is_named_and_the_rest_goes_on(
     jobs = [(name, Job(name, digest, (("centre", "centre"),), (0,))) for name in "abc"]
     whole = decode.decode
     monkeypatch.setattr(decode, "decode", _dies_on_b)
-    source = Source(tmp_path, Recipe("test", 32, params.read(Path("params.yaml")).augmentation), 10**6)
+    source = Source(tmp_path, Recipe("test", 32, AUGMENTATION), 10**6)
     made = {name: pixels for name, _, pixels in decoded(source, jobs, 2)}
     assert made["b"] == f"b: {apart.CRASHED}"
     for name in "ac":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rine.dataset import shortcuts
+from rine.scores import calibration
 from rine.scores.calibration import fit, probability, verdict
 
 
@@ -98,3 +100,7 @@ def test_where_it_cannot_be_had_nothing_is_changed_and_the_reason_is_given(label
     assert not found.fitted
     assert probability(found, np.array([0.0, 2.0])) == pytest.approx([0.5, 1 / (1 + np.exp(-2))])
     assert verdict(found, 5.0)[0] == "inconclusive"
+
+
+def test_the_stage_that_warns_of_few_pictures_and_the_fit_agree_on_how_few():
+    assert calibration.FEWEST == shortcuts.FEWEST

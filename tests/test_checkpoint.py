@@ -45,7 +45,7 @@ META: dict[str, Any] = {
     "classes": ["car", "horse"],
     "pictures": 4000,
     "profile": "paper",
-    "choice": {"rule": "paper", "acc": 0.915, "ap": 0.988},
+    "choice": {"rule": "paper", "words": "the best on the test sets", "acc": 0.915, "ap": 0.988},
     "calibration": {
         "scale": 1.5,
         "bias": -0.25,
@@ -195,7 +195,7 @@ def test_the_card_says_what_one_must_know(tmp_path: Path) -> None:
     for words in (
         "ViT-L/14",
         "car, horse",
-        "Rule `paper`",
+        "Rule `paper`: the best on the test sets.",
         "0.915",
         "0.988",
         "2.0000",

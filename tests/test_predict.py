@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 import tiny_model
 from rine.cli import app
+from rine.commands.arguments import find
 from rine.commands.rows import COLUMNS, printable, resume, writer
-from rine.dataset.paths import find
 from rine.detector import Verdict
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from rine import params
 from rine.commands.rules import rules_beside
+from rine.evaluation.selection import RULES
 from rine.paths import Paths
 from rine.scores import ImageScores, summarise, write_scores
 from rine.stages import select
@@ -90,6 +91,7 @@ def test_choices_tables_and_metrics_are_written(paths):
     assert {key: choice[key] for key in ("xi", "q", "proj_dim", "epochs", "rule")} == {
         "xi": 0.1, "q": 2, "proj_dim": 16, "epochs": 1, "rule": "paper",
     }  # fmt: skip
+    assert choice["words"] == RULES[choice["rule"]].on_card
     assert len(choice["top"]) == 2
     assert choice["top"][0] == {key: choice[key] for key in ("xi", "q", "proj_dim", "epochs")}
     assert line == "one_class xi 0.1, q 2, P 16; ldm xi 0.1, q 2, P 16; two_class has no scores"

@@ -12,7 +12,6 @@ from sklearn.metrics import average_precision_score
 
 from rine.dataset.generators import FAMILY, GRID_GENERATORS
 from rine.evaluation.selection import RULES, choose, generators_table, grid_of, rules_of, rules_table
-from rine.models import card
 from rine.scores import ImageScores, ScoresError, read_scores, summarise
 
 PUBLISHED = read_scores(Path(__file__).parents[1] / "pipeline" / "published" / "scores.csv")
@@ -217,8 +216,3 @@ def test_the_ensemble_is_the_mean_logit_of_each_seed():
     row = rules_table(grid).set_index("rule").loc["ensemble"]
     assert row["ap"] == pytest.approx(np.mean(ap), abs=1e-6)
     assert row["ap"] > rules_table(grid).set_index("rule").loc["mean", "ap"]
-
-
-def test_every_registry_of_rules_names_the_same():
-    naming = {name for name, rule in RULES.items() if rule.names_a_model}
-    assert set(card.RULES) == naming

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import tiny_model
 from hostile import named
 from hostile.kinds import good, kinds
-from rine import Detector, apart, params
+from rine import Detector, apart
 from rine.caching.decode import Job, Source, decode, decoded
 from rine.caching.views import Recipe
 from rine.cli import app
@@ -28,10 +28,11 @@ from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts, Skipped, examine
 from rine.detector.explain import explain
 from rine.pixels.pictures import UnreadablePicture
+from test_views import AUGMENTATION
 
 MAX_PIXELS = 1_000_000
 TABLE = Path(__file__).with_name("expected.csv")
-RECIPE = Recipe("test", tiny_model.SIZE, params.read(Path("params.yaml")).augmentation)
+RECIPE = Recipe("test", tiny_model.SIZE, AUGMENTATION)
 
 
 def read_table() -> dict[str, str]:

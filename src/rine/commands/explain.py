@@ -38,7 +38,7 @@ def explain(
     """
     prepare_libraries(arithmetic)
     with plain_errors("explain"):
-        from rine.dataset.paths import local_path
+        from rine.commands.arguments import local_path
         from rine.detector import Detector
         from rine.detector.explain import explain as gather
 

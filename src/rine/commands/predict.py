@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rine.arithmetic import Mode
+from rine.commands.arguments import Found, find
 from rine.commands.options import Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
 from rine.commands.rows import Form, Tally, resume, write_all, writer
-from rine.dataset.paths import Found, find
 
 if TYPE_CHECKING:
     from rine.detector import Detector, Verdict

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rine.dataset.paths import PICTURE_SUFFIXES
-
-# Formats that cannot be read are among them: such a file is listed with the reason, not passed over
-SUFFIXES = tuple(sorted(PICTURE_SUFFIXES))
+# Formats that cannot be read are among them: such a file is listed with the reason, not passed over. SVG is no raster
+# format; a picture that was passed over in silence would be taken for one that was judged.
+SUFFIXES = (
+    ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
+    ".jpg", ".jxl", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".svg", ".tga", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 
 
 class DatasetError(ValueError):

@@ -22,7 +22,9 @@ FACTS = {
     "aspect": "aspect ratio",
     "bytes_per_pixel": "file size per pixel",
 }
-FEWEST = 10  # pictures: with fewer an average precision means nothing
+# Pictures: of fewer no average precision, calibration or curve is made. `rine.scores.calibration` has the number too,
+# which `prepare` must not depend on; a test holds that they are equal.
+FEWEST = 10
 MOST = 5_000  # pictures of a class that are looked at, chosen by digest
 FOLDS = 5
 

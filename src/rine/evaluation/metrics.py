@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rine.scores.calibration import Calibration, probability
+from rine.scores.calibration import FEWEST, Calibration, probability
 from rine.scores.of_runs import log_loss_of_runs
 
-FEWEST = 10  # pictures; a curve through fewer says nothing
 ECE_BINS = 15  # Guo et al., ICML 2017, "On calibration of modern neural networks"
 
 

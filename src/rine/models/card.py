@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# what each rule that names a model (`rine.evaluation.selection.RULES`) makes of the scores: for those who use the model
-RULES = {
-    "paper": "highest mean accuracy + AP over the test sets, so its test scores are optimistic",
-    "leave_one_generator_out": "scores on all generators but the one that is scored",
-    "family_out": "scores on the other family of generators",
-    "validation": "lowest cross-entropy on the validation pictures",
-}
 _ARITHMETIC = {
     "portable": "portable: its scores have the same bits on every x86-64 processor with AVX2, if asked for so",
     "fast": "fast: the last digits of its scores depend on the machine",
@@ -92,8 +85,7 @@ def _training(meta: Mapping[str, Any]) -> dict[str, Any]:
 def _choice(choice: Mapping[str, Any]) -> str:
     if not choice:
         return "Not stated."
-    rule = choice.get("rule")
-    lines = [f"Rule `{rule}`: {RULES.get(str(rule), 'see the study')}."]
+    lines = [f"Rule `{choice.get('rule')}`: {choice.get('words') or 'see the study'}."]
     scores = [f"{title} {choice[key]:.3f}" for key, title in (("acc", "accuracy"), ("ap", "AP")) if choice.get(key)]
     if scores:
         lines.append(f"Mean over the test sets it was chosen by: {', '.join(scores)}.")

@@ -4,8 +4,9 @@ The header's entry `rine` is JSON: the head's shape under `head`, and `meta`, wh
 
 - `name`; `classes`, those trained on; `training`, the run's columns in the scores table; `transform`: `crop`;
 - `encoder`: `name`, `model`, `pretrained`, `seed` as in the params file, and `weights`, their digest or null;
-- where there are such: `pictures` (number), `profile` and `about` (of the study), `choice` (`rule`, `acc`,
-  `ap`), `calibration` (fields of `rine.scores.calibration.Calibration`), `source` (of an imported model).
+- where there are such: `pictures` (number), `profile` and `about` (of the study), `choice` (`rule`, its
+  `words`, `acc`, `ap`), `calibration` (fields of `rine.scores.calibration.Calibration`), `source` (of an imported
+  model).
 
 The reference's own files are pickles; `rine.detector.published` reads them.
 """

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 Verdict = Literal["real", "synthetic", "inconclusive"]
-FEWEST = 10  # validation pictures
+FEWEST = 10  # pictures; of fewer nothing is fitted, and no curve is drawn
 FPR1, FPR5 = 0.01, 0.05  # false alarm rates of the two thresholds
 
 

@@ -62,7 +62,7 @@ def run(study: Params, paths: Paths, model: str) -> str:
             "pictures": int(sets.train.rows["digest"].nunique()),
             "profile": study.profile,
             "about": study.about,
-            "choice": {key: chosen[key] for key in ("rule", "acc", "ap") if key in chosen},
+            "choice": {key: chosen[key] for key in ("rule", "words", "acc", "ap") if key in chosen},
             "calibration": asdict(calibration.fit(labels, logits)),
         }
         checkpoint.save(out / f"{name}.safetensors", head, meta, mean)

@@ -14,13 +14,13 @@ import pandas as pd
 from rine.dataset import index
 from rine.dataset.config import PrepareConfig
 from rine.dataset.doctor import Diagnosis, examine
+from rine.dataset.shortcuts import FEWEST
 from rine.params import Params
 from rine.paths import Paths
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
 
-FEWEST = 10  # validation pictures of a class, below which thresholds mean little
 LISTED = 100  # files left out that the metrics name; skipped.csv names all
 
 

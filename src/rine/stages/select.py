@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rine.evaluation.selection import Grid, choose, generators_table, grid_of, rules_table
+from rine.evaluation.selection import RULES, Grid, choose, generators_table, grid_of, rules_table
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores import ImageScores, read_scores
@@ -24,10 +24,10 @@ LDM = "ldm"  # beside the settings: the runs of the stage `ldm`
 def run(study: Params, paths: Paths) -> str:
     """Choose a configuration for each setting (and `ldm`) among the runs of the encoder in force.
 
-    Writes choices/<setting>.json (xi, q, proj_dim, epochs, and `top`, a list of the best so many), rules.csv (all rules
-    side by side), generators.csv (the same by generator), encoders.csv (whether another encoder would have won) and the
-    metrics file. Returns a line that names the choices, and what has no scores to choose by. Where a rule cannot be
-    applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and the line says so.
+    Writes choices/<setting>.json (xi, q, proj_dim, epochs, by which rule, and `top`, a list of the best so many),
+    rules.csv (all rules side by side), generators.csv (the same by generator), encoders.csv (whether another encoder
+    would have won) and the metrics file. Returns a line that names the choices, and what has no scores to choose by.
+    Where a rule cannot be applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and the line says so.
     """
     folders = {(by, setting): paths.grid(by, setting) for by in study.encoders for setting in study.settings}
     folders[study.encoder, LDM] = paths.ldm()
@@ -58,7 +58,8 @@ def _choice(grid: Grid, table: pd.DataFrame, rule: str, top: int) -> tuple[dict[
     applied = rule if np.isfinite(worth[rule][0]) else "paper"
     best = choose(grid, applied, top)
     acc, ap, _ = worth[applied]
-    choice = {**best[0], "rule": applied, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
+    words = RULES[applied].on_card or RULES[applied].words  # for the model card
+    choice = {**best[0], "rule": applied, "words": words, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
     return choice, "" if applied == rule else f" (by the rule paper: {worth[rule][2]})"
 
 

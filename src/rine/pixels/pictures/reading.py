@@ -1,25 +1,21 @@
-"""Picture files to RGB pixels, and a plain reason for each file that has none.
-
-Pixels are those of Pillow's `Image.open(path).convert("RGB")`, on which the published heads were trained.
-Where Pillow would clip or drop something (16 bits, floats, transparency) the picture is shown as a viewer
-would show it.
-"""
+"""Open picture files within the limits on their size; a file that cannot be read is an `UnreadablePicture`."""
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from rine.apart import bounds
+from rine.pixels.pictures.errors import UnreadablePicture, message
+from rine.pixels.pictures.rgb import to_rgb
+from rine.pixels.pictures.settings import pillow_settings
 
 Source = str | PathLike[str] | bytes | IO[bytes]
 
@@ -27,22 +23,7 @@ Source = str | PathLike[str] | bytes | IO[bytes]
 # and formats without a signature, which match anything.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 
-
 MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb them, has no longer side
-_LONGEST = 200  # characters of what a decoder says
-_STRIP = 1 << 20  # pixels that are converted at once
-
-
-class UnreadablePicture(ValueError):
-    """A file that has no pixels to offer: `path` names it, `reason` says why in plain words."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)  # both, so that it survives the way back from a worker process
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 def open_rgb(source: Source, max_pixels: int) -> np.ndarray:
@@ -79,7 +60,7 @@ def most_bytes(max_pixels: int) -> int:
 def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     """An open Pillow picture whose header is read and whose size is allowed; closed after the block."""
     name = name_of(source)
-    with _stream(source, name, max_pixels) as stream, _pillow_settings(max_pixels):
+    with _stream(source, name, max_pixels) as stream, pillow_settings(max_pixels):
         try:
             # Pillow's decoders of these two take a picture's memory when they are opened
             bounds.reserve(min(bounds.announced(stream), max_pixels), _length(stream))
@@ -91,7 +72,7 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         except MemoryError:
             raise
         except Exception as error:  # decoders answer broken data with nearly any exception
-            raise UnreadablePicture(name, f"its header is broken ({_words(error)})") from error
+            raise UnreadablePicture(name, f"its header is broken ({message(error)})") from error
         with image:
             width, height = image.size
             if width * height > max_pixels:
@@ -110,9 +91,9 @@ def load(image: Image.Image, name: str) -> None:
     except MemoryError:
         raise
     except Exception as error:  # decoders answer broken data with nearly any exception
-        words = _words(error)
-        cut = isinstance(error, EOFError) or "truncated" in words.lower()
-        reason = f"the file is cut short ({words})" if cut else f"its pixels cannot be decoded ({words})"
+        text = message(error)
+        cut = isinstance(error, EOFError) or "truncated" in text.lower()
+        reason = f"the file is cut short ({text})" if cut else f"its pixels cannot be decoded ({text})"
         raise UnreadablePicture(name, reason) from error
 
 
@@ -123,67 +104,6 @@ def name_of(source: Source) -> str:
     if isinstance(source, str | PathLike):
         return str(source)
     return str(getattr(source, "name", "<stream>"))
-
-
-def to_rgb(image: Image.Image, name: str) -> np.ndarray:
-    """A loaded picture of any mode as uint8 (H, W, 3), writable; raises `UnreadablePicture`."""
-    try:
-        pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-        # in strips, so that what is made on the way is small beside the picture
-        strips = [(top, min(top + _rows(image), image.height)) for top in range(0, image.height, _rows(image))]
-        wide = image.mode.startswith("I") or image.mode == "F"
-        peak = max(_finite(_strip(image, *strip)).max() for strip in strips) if wide else 0
-        for top, bottom in strips:
-            strip = _strip(image, top, bottom)
-            pixels[top:bottom] = _eight_bits(_finite(strip), strip.mode, peak) if wide else _colours(strip)
-        return pixels
-    except MemoryError:
-        raise
-    except Exception as error:  # of a palette that is missing, say
-        reason = f"colour mode {image.mode} cannot be shown as RGB ({_words(error)})"
-        raise UnreadablePicture(name, reason) from error
-
-
-def _rows(image: Image.Image) -> int:
-    return max(_STRIP // max(image.width, 1), 1)
-
-
-def _strip(image: Image.Image, top: int, bottom: int) -> Image.Image:
-    whole = (top, bottom) == (0, image.height)
-    return image if whole else image.crop((0, top, image.width, bottom))
-
-
-def _colours(image: Image.Image) -> np.ndarray:
-    """A picture of 8 bits a channel to RGB (H, W, 3)."""
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert converted is not None
-        image = converted
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _finite(image: Image.Image) -> np.ndarray:
-    """Grey values (H, W) of one of Pillow's wide modes; a NaN is black."""
-    values = np.asarray(image)
-    return np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0) if image.mode == "F" else values
-
-
-def _eight_bits(values: np.ndarray, mode: str, peak: float) -> np.ndarray:
-    """Grey values (H, W) of Pillow's wide modes to uint8 (H, W, 1); its own `convert` clips them at 255.
-
-    `I;16` holds 16 bits. `I` holds 16 or 32: a picture whose largest value, `peak`, fits into 16 is taken to be of 16.
-    Floats are in 0..1 or, where one is larger, in 0..255.
-    """
-    if mode == "F":
-        scaled = values * 255.0 if peak <= 1 else values
-    else:
-        bits = 16 if peak < 2**16 else 31  # one of the 32 is the sign
-        scaled = values.astype(np.float64) * (255.0 / (2**bits - 1))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)[:, :, None]
 
 
 @contextmanager
@@ -237,41 +157,3 @@ def _unidentified(stream: IO[bytes]) -> str:
     if not stream.read(1):
         return "the file is empty"
     return f"not a picture in a format that is read ({', '.join(_formats())})"
-
-
-def _words(error: Exception) -> str:
-    """What a decoder says, for a line of a terminal: it may quote the file."""
-    words = str(error).strip() or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in words)[:_LONGEST]
-
-
-_settings_lock = threading.Lock()
-_settings_users: list[int] = []  # the limit of each picture that is open now
-_settings_before: list[Any] = []  # what the last of them restores
-
-
-@contextmanager
-def _pillow_settings(max_pixels: int) -> Iterator[None]:
-    """Pillow with known settings while a picture is open, whatever the process has set; then as before.
-
-    Pillow's limit, its leniency with truncated files and Python's warning filters are global, and
-    `catch_warnings` is not safe among threads, so that the first of several pictures open at once saves them
-    and the last restores them.
-    """
-    with _settings_lock:
-        if not _settings_users:
-            caught = warnings.catch_warnings()
-            caught.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\b")
-            _settings_before[:] = [caught, Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES]
-            ImageFile.LOAD_TRUNCATED_IMAGES = False
-        _settings_users.append(max_pixels)
-        Image.MAX_IMAGE_PIXELS = max(_settings_users)
-    try:
-        yield
-    finally:
-        with _settings_lock:
-            _settings_users.remove(max_pixels)
-            if not _settings_users:
-                caught, Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _settings_before
-                caught.__exit__(None, None, None)

@@ -11,36 +11,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
-# What is picked up inside a folder; a file that is named outright is tried whatever it is called. SVG is no raster
-# format and gets a row that says so: a picture that was passed over in silence would be taken for one that was judged.
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".ico",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".jxl",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".svg",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
+from rine.dataset.listing import is_picture
 
 
 @dataclass(frozen=True)
@@ -115,7 +86,7 @@ def _pattern(pattern: str) -> Iterator[Found]:
             yield _file(match, mode)
         elif "**" not in pattern:
             yield from _folder(match)
-        elif _is_picture(match):  # `**` matches what lies in a folder too: walking it would judge files twice
+        elif is_picture(Path(match).name):  # `**` matches what lies in a folder too: walking it would judge files twice
             yield Found(match, "a folder, not a picture")
 
 
@@ -136,11 +107,11 @@ def _folder(root: str) -> Iterator[Found]:
     errors: list[OSError] = []
     for folder, subfolders, names in os.walk(root, onerror=errors.append):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        pictures = sorted(n for n in names if not n.startswith(".") and _is_picture(n))
+        pictures = sorted(n for n in names if is_picture(n))
         for name in pictures:
             empty = False
             yield Found(os.path.join(folder, name))  # noqa: PTH118
-        if folder != root and not names and not subfolders and _is_picture(folder):
+        if folder != root and not names and not subfolders and is_picture(Path(folder).name):
             empty = False
             yield Found(folder, "a folder, not a picture")
         while errors:
@@ -152,7 +123,3 @@ def _folder(root: str) -> Iterator[Found]:
         yield Found(str(error.filename), f"folder: {reason(error)}")
     if empty:
         yield Found(root, "a folder with no pictures in it")
-
-
-def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in PICTURE_SUFFIXES

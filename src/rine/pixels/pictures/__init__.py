@@ -1,0 +1,12 @@
+"""Picture files to RGB pixels, and a plain reason for each file that has none.
+
+Pixels are those of Pillow's `Image.open(path).convert("RGB")`, on which the published heads were trained.
+Where Pillow would clip or drop something (16 bits, floats, transparency) the picture is shown as a viewer
+would show it.
+"""
+
+from rine.pixels.pictures.errors import UnreadablePicture
+from rine.pixels.pictures.reading import Source, load, most_bytes, open_rgb, opened, read
+from rine.pixels.pictures.rgb import to_rgb
+
+__all__ = ["Source", "UnreadablePicture", "load", "most_bytes", "open_rgb", "opened", "read", "to_rgb"]
