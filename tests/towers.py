@@ -49,7 +49,7 @@ def entry(model: str | TowerConfig, **how: Any) -> EncoderConfig:
 @cache
 def built(name: str) -> Encoder:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(encoder._ROWS, "cpu", 512)  # half of what is usual, for time
+        patch.setitem(encoder._ROWS, "cpu", 256)  # a quarter of what is usual, for time
         return load(entry(**TOWERS[name][0]), "cpu")
 
 

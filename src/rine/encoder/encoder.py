@@ -21,6 +21,9 @@ from rine.encoder.vit import ViT
 REVISION = 2
 # Rows of a matrix product that keep a device busy: fewer are slower, more take memory and latency for nothing
 _ROWS = {"cpu": 1024, "cuda": 16384, "mps": 2048}
+# A micro-batch is a multiple of so many pictures, and thereby every product of so many rows, whatever there is of a
+# picture in it: the rows that are left over, three at most, are summed in another order by the portable arithmetic
+_TOGETHER = 4
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 
@@ -87,7 +90,7 @@ class Encoder(nn.Module):
         self.body = body.to(device, _DTYPES[precision]).eval().requires_grad_(False)
         self._exact_sizes: dict[int, bool] = {}
         kind = device.split(":")[0]
-        self.micro_batch = max(1, round(_ROWS[kind] / body.sequence))
+        self.micro_batch = _TOGETHER * max(1, round(_ROWS[kind] / body.sequence / _TOGETHER))
         for name, colour in (("mean", tower.mean), ("std", tower.std)):
             levels = torch.tensor(colour) * 255
             self.register_buffer(name, levels.view(3, 1, 1).to(device), persistent=False)
@@ -139,7 +142,8 @@ class Encoder(nn.Module):
                 f"{self.config.name} takes uint8 pictures (B, 3, {size}, {size}) or (B, {size}, {size}, 3), "
                 f"got {pictures.dtype} {tuple(pictures.shape)}"
             )
-        pictures = pictures.to(self.device, non_blocking=True)
+        # in one layout, whatever they come in: a convolution of timm's has other kernels for channels that come last
+        pictures = pictures.to(self.device, non_blocking=True).contiguous()
         if not len(pictures):
             return torch.zeros(0, self.n_blocks, self.width, dtype=_DTYPES[self.precision], device=self.device)
         return torch.cat([self._micro_batch(part) for part in pictures.split(self.micro_batch)])
