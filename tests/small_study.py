@@ -63,7 +63,7 @@ def write_data(root: Path) -> None:
     for number, (name, (_, _, n)) in enumerate(DATASETS.items()):
         for label, kind in enumerate(("real", "fake")):
             folder = root / name / kind
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             for i in range(n):
                 pixels = picture(1000 * number + 100 * label + i, 48, 48) // (1 + label)
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")

@@ -151,6 +151,7 @@ whole(
     "Score the stored models on perturbed test pictures: blur, crop, compress, noise, combined, and sweeps.",
 )
 whole("validate", "Score the stored models and the baselines on every test set.")
+whole("detect", "Score other methods (`detectors` in the params file) on the study's pictures.")
 
 
 @stage

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from rine.dataset.config import PrepareConfig
+from rine.detectors.config import Detectors
 from rine.params_errors import explained
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig
 from rine.values import STRICT, Auto, Count, Fraction, Integer, Name, NonNegative, Positive, Real, Seed
@@ -188,6 +189,7 @@ class Params:
     validate: ValidateConfig
     report: ReportConfig
     runtime: RuntimeConfig
+    detectors: Detectors | None = None
 
 
 def read(path: Path | str) -> Params:

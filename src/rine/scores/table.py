@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb")
+STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb", "detect")
 SELECTING = ("grid", "epochs", "ldm")
 
 SETTING = ("study", "training_set", "backbone", "n_classes", "classes")

@@ -42,6 +42,7 @@ TRACKED = (
     "perturb",
     "validate",
     "report",
+    "detectors",
 )
 PUBLISHED = "Published: what the authors of RINE published with their code."
 SAMPLE = "sample"  # the profile whose figures say nothing about the method
