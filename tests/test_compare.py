@@ -15,7 +15,7 @@ from PIL import Image
 import tiny_model
 from graph import ROOT
 from rine import Detector
-from rine.detector.export import export_onnx
+from rine.detector.export import TOLERANCE, export_onnx
 from rine.scores import ImageScores
 from small_study import settled
 from test_detect import detect, prepare
@@ -29,7 +29,7 @@ ODD = {"odd.png": (57, 49), "small.png": (21, 40), "narrow.png": (33, 20), "turn
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The small study with pictures of odd and small sizes and one that is turned by EXIF, and a model with its graph."""
+    """The small study with pictures of odd and small sizes, one of them turned by EXIF; a model and its graph."""
     folder = tmp_path_factory.mktemp("study")
     for i, (name, (height, width)) in enumerate(ODD.items()):
         path = folder / "data" / "gan" / "real" / name
@@ -64,7 +64,7 @@ def test_our_own_model_gives_its_own_logits_as_a_graph_and_as_a_file(study: Path
             rows = (scores.images["source"] == source).to_numpy()
             files = [study / "data" / path for path in scores.images["path"][rows]]
             verdicts = detector(files, crops="ten" if source == "buster" else "centre")
-            assert scores.logits[0, rows] == pytest.approx([v.logit for v in verdicts], abs=1e-4)
+            assert scores.logits[0, rows] == pytest.approx([v.logit for v in verdicts], rel=TOLERANCE, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -77,7 +77,7 @@ def test_the_snippet_of_the_export_page_gives_our_own_logit(
     names: dict[str, object] = {}
     exec(code.replace("a.jpg", str(picture)), names)
     [verdict] = Detector.load(study / "model_4class_trainable.safetensors", device="cpu")(picture)
-    assert names["logit"] == pytest.approx([verdict.logit], abs=1e-4)
+    assert names["logit"] == pytest.approx([verdict.logit], rel=TOLERANCE, abs=TOLERANCE)
     assert names["probability"] == pytest.approx([verdict.probability], abs=1e-3)
 
 

@@ -16,8 +16,8 @@ class Paths:
     page: Path = Path("report")
     published: Path = Path("pipeline/published")
     timings: Path = Path(".rine/timings.json")
-    detector_times: Path = Path(".rine/detectors.json")  # seconds a picture of each
     plots_page: Path = Path(".rine/plots.html")  # the template of `dvc plots show`
+    detector_times: Path = Path(".rine/detectors.json")  # seconds a picture of each
 
     def index(self, table: str = "") -> Path:
         """A table of `prepare`: train, test, ldm, synthbuster, test_sets, skipped, doctor, ..."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rine.pixels.crops import CropRule
+if TYPE_CHECKING:
+    from rine.pixels.crops import CropRule
 
 Answer = float | str  # a score, or the reason why there is none
 

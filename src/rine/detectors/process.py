@@ -11,17 +11,19 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rine.detectors.config import DetectorConfig
 from rine.detectors.method import Answer, Answers, DetectorError, Shown
-from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture, open_rgb
 
+if TYPE_CHECKING:
+    from rine.pixels.crops import CropRule
+
 # pictures (H, W, 3) uint8 of one batch, and how the study crops them, to a score each
-Score = Callable[[list[np.ndarray], CropRule], Any]
+Score = Callable[[list[np.ndarray], "CropRule"], Any]
 Load = Callable[[DetectorConfig], Score]
 _HUNG = "no answer"
 _CHECKED = 2  # pictures of the first batch that are scored alone, too
@@ -96,7 +98,8 @@ class Process:
 
     def _check_alone(self, pictures: Sequence[Shown], answers: Answers) -> None:
         """Raise where a picture has another score alone: its scores are in another order, or hang on the batch."""
-        scored = [number for number, answer in answers.by_number.items() if isinstance(answer, float)]
+        found = answers.by_number.items()
+        scored = [number for number, answer in found if isinstance(answer, float) and math.isfinite(answer)]
         for number in [*scored[:1], *scored[-1:]][:_CHECKED]:
             alone, together = self._score([pictures[number]]).by_number.get(0), answers.by_number[number]
             if isinstance(alone, float) and not math.isclose(alone, float(together), rel_tol=_SAME, abs_tol=_SAME / 10):

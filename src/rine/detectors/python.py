@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from rine.detectors.config import DetectorConfig
 from rine.detectors.process import Score
-from rine.pixels.crops import CropRule
+
+if TYPE_CHECKING:
+    from rine.pixels.crops import CropRule
 
 
 def load(config: DetectorConfig) -> Score:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from rine.detectors import KINDS
 from rine.detectors.journal import Journal
+from rine.detectors.kinds import KINDS
 from rine.detectors.method import DetectorError
 from rine.detectors.pictures import TABLES, Pictures, asked
 from rine.detectors.results import write
