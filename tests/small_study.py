@@ -67,7 +67,7 @@ def write_data(root: Path) -> None:
 
 def write_pictures(folder: Path, n: int, seed: int, dark: bool) -> None:
     """`n` pictures of a seed each, 0.png, 1.png, ..."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for i in range(n):
         pixels = picture(seed + i, 48, 48) // (2 if dark else 1)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")

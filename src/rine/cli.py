@@ -152,6 +152,7 @@ whole(
     "Score the stored models on perturbed test pictures: blur, crop, compress, noise, combined, and sweeps.",
 )
 whole("validate", "Score the stored models and the baselines on every test set.")
+whole("detect", "Score other methods (`detectors` in the params file) on the study's pictures.")
 
 
 @stage
@@ -162,17 +163,28 @@ def report(
     scores: Scores = None,
     latex: Annotated[bool, typer.Option(help="Also write each table as LaTeX.")] = False,
     page_only: Annotated[bool, typer.Option(help="Write the page alone, nothing that DVC tracks.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Paths().page,
+    with_: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="A scores folder of another study to lay beside (docs/scores.md); repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the page.", show_default="report, or report/FILE with --scores FILE")
+    ] = None,
 ) -> str:
     """Tables, figures and one page from whatever scores there are; says what is missing.
 
-    Example: rine report --scores pipeline/published/scores.csv --out /tmp/published
+    With --scores a page of a scores file alone, and with --with one of the study beside others; only then nothing that
+    DVC tracks is written. Example: rine report --with ../theirs/artifacts/validate
     """
-    paths = Paths(artifacts, metrics, page=out)
+    page = Paths().page
     if scores is None:
-        return run_stage("report", read_study(params), paths, latex=latex, page_only=page_only)
+        paths, others = Paths(artifacts, metrics, page=out or page), tuple(with_ or ())
+        return run_stage("report", read_study(params), paths, latex=latex, page_only=page_only, others=others)
+    if with_:
+        raise ValueError("--with lays scores folders beside the study's own; --scores draws a file and nothing else")
     from rine.stages.report import report_scores
 
+    paths = Paths(artifacts, metrics, page=out or page / scores.stem)
     return report_scores(scores, paths, latex)
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from rine.dataset.config import PrepareConfig
+from rine.detectors.config import Detectors
 from rine.encoder.config import EncoderConfig
 from rine.params_errors import explained
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
@@ -167,6 +168,7 @@ class Params:
     validate: ValidateConfig
     report: ReportConfig
     runtime: RuntimeConfig
+    detectors: Detectors | None = None
 
 
 def read(path: Path | str) -> Params:

@@ -17,6 +17,7 @@ class Paths:
     published: Path = Path("pipeline/published")
     timings: Path = Path(".rine/timings.json")
     plots_page: Path = Path(".rine/plots.html")  # the template of `dvc plots show`
+    detector_times: Path = Path(".rine/detectors.json")  # seconds a picture of each
 
     def index(self, table: str = "") -> Path:
         """A table of `prepare`: train, test, ldm, synthbuster, test_sets, skipped, doctor, ..."""
@@ -57,6 +58,10 @@ class Paths:
 
     def validate(self) -> Path:
         return self.artifacts / "validate"
+
+    def detect(self, detector: str = "") -> Path:
+        """The scores of another method."""
+        return self.artifacts / "detect" / detector
 
     def metric(self, stage: str, *item: str) -> Path:
         """The metrics file of a stage, or of one of its items."""

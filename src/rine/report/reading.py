@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from rine.params import Params
+from rine.pixels.perturbations import PERTURBATIONS
 from rine.report.labels import label_settings
 from rine.scores import ImageScores
 from rine.scores.calibration import Calibration
 from rine.scores.publish import stack
-from rine.scores.table import COLUMNS, STUDIES, read_scores
+from rine.scores.table import COLUMNS, STUDIES, ScoresError, read_scores
 
 
 def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -28,6 +30,28 @@ def study_scores(params: Params, artifacts: Path) -> pd.DataFrame:
     folders += [study for study in STUDIES if study not in {"grid", "ablate"}]
     paths = [artifacts / folder / "scores.csv" for folder in [*folders, "validate/baselines"]]
     return together(path for path in paths if path.is_file())
+
+
+def refuse_undrawn(scores: pd.DataFrame, origin: str) -> None:
+    """Raise `ScoresError` that names the lines of a scores file which no table and no figure would show."""
+    variant, study, setting = scores["variant"], scores["study"], scores["setting"]
+    whole = variant == ""
+    named = study.isin(["validate", "detect", "ablate"])  # a method, a baseline or an ablation, by its variant
+    drawn = whole | named | ((study == "perturb") & variant.isin([f"perturb:{kind}" for kind in PERTURBATIONS]))
+    drawn &= (study != "ablate") | ~whole
+    drawn &= (study != "perturb") | ~whole
+    drawn &= (study != "dataset_size") | scores["fraction"].notna()
+    # of a setting that `validate` scored, what `best` left is the same models
+    drawn &= (study != "best") | ~setting.isin(setting[(study == "validate") & whole])
+    if drawn.all():
+        return
+    row = scores[~drawn].iloc[0]
+    more = f" (and {int((~drawn).sum()) - 1} more rows)" if (~drawn).sum() > 1 else ""
+    raise ScoresError(
+        f"{origin}: line {int(np.flatnonzero(~drawn.to_numpy())[0]) + 2}{more}: nothing draws a row of study "
+        f"{row['study']!r} with variant {row['variant']!r}; docs/scores.md says what is drawn. Another method's scores "
+        "stand under study 'detect', with its name as training_set"
+    )
 
 
 def together(paths: Iterable[Path]) -> pd.DataFrame:

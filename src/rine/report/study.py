@@ -48,6 +48,8 @@ class Study:
     params: Params | None = None
     artifacts: Path = NOWHERE
     timings: Path = NOWHERE  # seconds by stage, as JSON
+    detector_times: Path = NOWHERE  # seconds a picture by detector, as JSON
+    others: tuple[Path, ...] = ()  # scores folders of other studies, to be laid beside
     _images: dict[str, dict[str, ImageScores]] = field(default_factory=dict)
 
     @property
@@ -173,12 +175,21 @@ class Study:
         return rules.rule_intervals(choices, self.images("grid") | self.images("ldm"), self.sets_of, self.params.report)
 
 
-def gather(params: Params, artifacts: Path, published: Path, timings: Path) -> Study:
+def gather(
+    params: Params,
+    artifacts: Path,
+    published: Path,
+    timings: Path,
+    detector_times: Path = NOWHERE,
+    others: tuple[Path, ...] = (),
+) -> Study:
     """The study that `params` describe; nothing of it has to be there."""
     ours, theirs = reading.study_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
     labels = labels_of(ours, theirs, settings=params.settings)
     ours, theirs = label_settings(ours, labels), label_settings(theirs, labels)
-    return Study(ours, theirs, params.encoders[params.encoder].name, labels, params, artifacts, timings)
+    return Study(
+        ours, theirs, params.encoders[params.encoder].name, labels, params, artifacts, timings, detector_times, others
+    )
 
 
 def from_scores(path: Path, published: Path) -> Study:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb")
+STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb", "detect")
 SELECTING = ("grid", "epochs", "ldm")
 
 SETTING = ("study", "training_set", "backbone", "n_classes", "classes")
@@ -66,6 +66,8 @@ def read_scores(path: Path | str) -> pd.DataFrame:
     number of the allowed range (NaN is none), and a second row of one run and generator.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ScoresError(f"{path} is a folder; `rine report --with {path}` lays it beside the study's own scores")
     if not path.is_file():
         raise ScoresError(f"{path}: no such scores file; docs/scores.md says what one looks like")
     try:

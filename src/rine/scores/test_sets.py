@@ -61,6 +61,15 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
 test_sets_of.__test__ = False  # type: ignore[attr-defined]
 
 
+def with_both_classes(images: pd.DataFrame, test_sets: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `test_sets` of which `images`, of another method say, has real and synthetic test pictures."""
+    test = images[images["split"] == "test"]
+    there = set(zip(test["source"], test["label"], strict=True))
+    pairs = zip(test_sets["real"].astype(str), test_sets["fake"].astype(str), strict=True)
+    kept = [(real, 0) in there and (fake, 1) in there for real, fake in pairs]
+    return test_sets[pd.Series(kept, test_sets.index, dtype=bool)]
+
+
 def read_test_sets(file: Path) -> pd.DataFrame:
     """The table that `prepare` made: generator, family, study, real, fake."""
     return pd.read_csv(file)

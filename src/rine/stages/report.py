@@ -7,6 +7,7 @@ from pathlib import Path
 from rine.params import Params
 from rine.paths import Paths
 from rine.report.offline import write_template
+from rine.report.reading import refuse_undrawn
 from rine.report.section import Report
 from rine.report.study import Study, from_scores, gather
 from rine.report.write import (
@@ -42,17 +43,22 @@ TRACKED = (
     "perturb",
     "validate",
     "report",
+    "detectors",
 )
 PUBLISHED = "Published: what the authors of RINE published with their code."
 SAMPLE = "sample"  # the profile whose figures say nothing about the method
 
 
-def run(study: Params, paths: Paths, latex: bool = False, page_only: bool = False) -> str:
+def run(
+    study: Params, paths: Paths, latex: bool = False, page_only: bool = False, others: tuple[Path, ...] = ()
+) -> str:
     """Write plots/, the metrics report.json and generators.json, and the page; parts that are missing are named in it.
 
-    With `page_only` nothing that DVC tracks is written: the page alone, with the times of all stages.
+    With `page_only` nothing that DVC tracks is written: the page alone, with the times of all stages. So it is with
+    `others`, scores folders of other studies, which are laid beside.
     """
-    results = gather(study, paths.artifacts, paths.published, paths.timings)
+    page_only = page_only or bool(others)
+    results = gather(study, paths.artifacts, paths.published, paths.timings, paths.detector_times, others)
     sample = study.profile == SAMPLE
     notice, stamp = _caution(study)
     lead = [
@@ -84,8 +90,14 @@ def _caution(params: Params) -> tuple[str, str]:
 
 
 def report_scores(scores: Path, paths: Paths, latex: bool = False) -> str:
-    """Draw every table and figure that a scores file allows: of another method, say, or the published scores."""
+    """Draw every table and figure that a scores file allows: of another method, say, or the published scores.
+
+    Raises `ScoresError` for a row that nothing draws, and `ValueError` where the page would replace the study's.
+    """
+    if paths.page.resolve() == Paths().page.resolve():
+        raise ValueError(f"--out {paths.page} is the page of the study: give another folder")
     study = from_scores(scores, paths.published)
+    refuse_undrawn(study.all_scores, str(scores))
     contents = compile_report(study)
     images = render(contents)
     lead = [f"Ours: {scores.name}. {PUBLISHED}"]
