@@ -6,6 +6,7 @@ from rine.report.sections import (
     baselines,
     curves,
     dataset_size,
+    encoders,
     epochs,
     generators,
     grid,
@@ -19,7 +20,7 @@ from rine.report.sections import (
 )
 
 _IN_ORDER = (
-    headline, generators, metrics, curves, baselines, ablate, perturb, epochs, dataset_size, ldm, grid, inside,
-    pictures, making,
+    headline, generators, encoders, metrics, curves, baselines, ablate, perturb, epochs, dataset_size, ldm, grid,
+    inside, pictures, making,
 )  # fmt: skip
 SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]
