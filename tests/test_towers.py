@@ -182,7 +182,7 @@ def test_what_cannot_work_says_why_and_what_to_name(how: dict, says: str) -> Non
 )
 def test_an_entry_that_means_nothing_is_refused_when_it_is_read(key: str, value: object, says: str) -> None:
     raw = yaml.safe_load(Path("params.yaml").read_text())
-    raw["encoders"]["tiny_16"] |= {"model": "ViT-B-32", key: value}
+    raw["encoders"]["tiny_32"] |= {"model": "ViT-B-32", key: value}
     with pytest.raises(params.ParamsError, match=says):
         params.parse(raw)
 

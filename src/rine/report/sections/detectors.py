@@ -201,8 +201,12 @@ def _figure(study: Study, name: str, words: str, methods: Sequence[Method], sets
     rows = []
     for method in methods:
         means = method.by_generator(sets).mean()
-        bounds = {metric: _bounds(own, method, metric) or (math.nan, math.nan) for metric in METRICS}
-        ends = {f"{metric}_{end}": bounds[metric][i] for metric in METRICS for i, end in enumerate(("low", "high"))}
+        bounds = {metric: _bounds(own, method, metric) for metric in METRICS}
+        ends = {
+            f"{metric}_{end}": getattr(found, end) if found else math.nan
+            for metric, found in bounds.items()
+            for end in ("low", "high")
+        }
         rows.append({"method": method.name, "ours": method.kind == "ours", **means, **ends})
     table = pd.DataFrame(rows)
     says = "One row a method, in the order of the table: its mean over the test sets and, as a line, its interval."
