@@ -1,4 +1,4 @@
-"""Tables, figures and one page, from whatever scores there are: no model, no GPU."""
+"""Tables, figures and one page, from whatever scores there are: no model, no GPU, no torch."""
 
 from __future__ import annotations
 
