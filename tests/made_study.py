@@ -33,9 +33,9 @@ STUDY = params.read(ROOT / "params.yaml")
 SMALL = replace(
     STUDY,
     encoder="tiny_28",
-    grid=replace(STUDY.grid, epochs=5, proj_dim=(64, 128)),
+    grid=replace(STUDY.grid, epochs=5, xi=(0.1, 0.2), proj_dim=(64, 128)),
     epochs=replace(STUDY.epochs, epochs=(1, 3, 5, 10)),
-    ldm=replace(STUDY.ldm, epochs=(1, 3, 5), proj_dim=(64, 128)),
+    ldm=replace(STUDY.ldm, epochs=(1, 3, 5), xi=(0.1, 0.2), proj_dim=(64, 128)),
 )
 SEEDS = SMALL.seeds
 
