@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from rine.values import STRICT, Count, Name, Real
+
+# YAML reads 2022-08-22 as a date; a month alone, 2022-08, is text
+Date = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, date) else value),
+                 Field(pattern=r"^(\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?)?$")]  # fmt: skip
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -22,12 +27,17 @@ class DatasetConfig:
     family: Name = "own"
     category: Name | None = None  # the class that `settings` names; default: the data set's name
     val_fraction: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    released: Date = ""  # of the generator of a test set
     only: tuple[str, ...] = ()  # test generators of a known layout to keep; all of them where empty
 
     @model_validator(mode="after")
     def _complete(self) -> DatasetConfig:
-        if self.layout == "globs" and not (self.real and self.fake and self.split):
-            raise ValueError("a data set of one's own needs real: [globs], fake: [globs] and split: train | val | test")
+        one_class = self.split == "test" and (self.real or self.fake)
+        if self.layout == "globs" and not (self.split and ((self.real and self.fake) or one_class)):
+            raise ValueError(
+                "a data set of one's own needs real: [globs], fake: [globs] and split: train | val | test; "
+                "a test set may have one of them alone"
+            )
         if self.layout != "globs" and (self.real or self.fake or self.split):
             raise ValueError(f"layout {self.layout!r} knows its folders: real, fake and split belong to globs")
         return self

@@ -14,6 +14,7 @@ from rine import apart
 from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
+from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
 from rine.device import usable_cores
@@ -28,7 +29,7 @@ class Index:
     """The tables by name, with every fact of the files as columns; `n_reused` files were not read again."""
 
     tables: dict[str, pd.DataFrame]  # train, test, ldm, synthbuster
-    test_sets: pd.DataFrame  # generator, family, study, real, fake
+    test_sets: pd.DataFrame  # the fields of a `TestSet`
     skipped: pd.DataFrame  # path, reason
     n_examined: int
     n_reused: int
@@ -52,12 +53,15 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     listings = list_all(root, config.datasets)
     paths = sorted({picture.path for listing in listings.values() for picture in listing.pictures})
     facts, n_reused = read_all(root, paths, config.max_pixels, store, workers)
+    held = _held_out(listings, facts, config.datasets)
     rows: dict[str, list[tuple]] = {table: [] for table in TABLES.values()}
     for name, listing in listings.items():
         for picture in listing.pictures:
             fact = facts[picture.path]
             if isinstance(fact, Facts):
-                placed = _split_off(picture, fact, config.datasets[name])
+                split_off = config.datasets[name].val_fraction and picture.split == "train"
+                moved = split_off and (fact.digest, picture.label) in held
+                placed = picture._replace(split="val") if moved else picture
                 rows[TABLES[listing.study, placed.split == "test"]].append((*placed, *fact))
     skipped = [(_printable(path), f.reason) for path, f in facts.items() if isinstance(f, Skipped)]
     return Index(
@@ -69,11 +73,25 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     )
 
 
-def _split_off(picture: Picture, facts: Facts, config: DatasetConfig) -> Picture:
-    """Move a share of a training set to validation: by digest, so that adding pictures moves no other one."""
-    if picture.split == "train" and int(facts.digest[:8], 16) < config.val_fraction * 2**32:
-        return picture._replace(split="val")
-    return picture
+def _held_out(
+    listings: dict[str, Listing], facts: dict[str, Facts | Skipped], datasets: dict[str, DatasetConfig]
+) -> set[tuple[str, int]]:
+    """The (digest, label) that training sets keep for validation: of each set and class its share, to the picture.
+
+    The lowest digests, so that adding a picture moves at most one other; and what one set keeps, others that share it
+    do not train on.
+    """
+    held: set[tuple[str, int]] = set()
+    for name, listing in listings.items():
+        of_class: dict[int, set[str]] = {0: set(), 1: set()}
+        for picture in listing.pictures:
+            fact = facts[picture.path]
+            if picture.split == "train" and isinstance(fact, Facts):
+                of_class[picture.label].add(fact.digest)
+        for label, digests in of_class.items():
+            kept = round(datasets[name].val_fraction * len(digests))
+            held |= {(digest, label) for digest in sorted(digests)[:kept]}
+    return held
 
 
 def _table(rows: list[tuple]) -> pd.DataFrame:
@@ -83,7 +101,7 @@ def _table(rows: list[tuple]) -> pd.DataFrame:
 
 
 def _test_sets(listings: dict[str, Listing]) -> pd.DataFrame:
-    rows = [test_set for listing in listings.values() for test_set in listing.test_sets]
+    rows = [each._replace(family=family(each.family)) for made in listings.values() for each in made.test_sets]
     return pd.DataFrame(rows, columns=list(TestSet._fields))
 
 

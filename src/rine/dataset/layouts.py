@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rine.dataset.config import DatasetConfig
-from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
+from rine.dataset.generators import FAMILY, RELEASED, SYNTHBUSTER_GENERATORS, TITLE
 from rine.dataset.listing import (
     SUFFIXES,
     DatasetError,
@@ -61,7 +61,7 @@ def forensynths(root: Path, name: str, config: DatasetConfig) -> Listing:
                 pictures += pair(root, name, f"{folder}/{category}", generator, category, "test")
         else:
             pictures += pair(root, name, folder, generator, "", "test")
-    return Listing("grid", tuple(pictures), tuple(TestSet(g, FAMILY[g], "grid", g, g) for g in wanted))
+    return Listing("grid", tuple(pictures), tuple(_of_the_paper(g, "grid", g) for g in wanted))
 
 
 def universal_fake_detect(root: Path, name: str, config: DatasetConfig) -> Listing:
@@ -78,7 +78,7 @@ def universal_fake_detect(root: Path, name: str, config: DatasetConfig) -> Listi
         for generator in wanted
         for path in filled(root, name, f"test/{generator}/1_fake")
     ]
-    return Listing("grid", tuple(pictures), tuple(TestSet(g, FAMILY[g], "grid", reals[g], g) for g in wanted))
+    return Listing("grid", tuple(pictures), tuple(_of_the_paper(g, "grid", reals[g]) for g in wanted))
 
 
 def dmimagedetection(root: Path, name: str, config: DatasetConfig) -> Listing:
@@ -123,13 +123,14 @@ def synthbuster(root: Path, name: str, config: DatasetConfig) -> Listing:
         for generator in wanted
         for path in filled(root, name, f"synthbuster/{generator}")
     ]
-    return Listing("ldm", tuple(pictures), tuple(TestSet(g, FAMILY[g], "ldm", "RAISEpng", g) for g in wanted))
+    return Listing("ldm", tuple(pictures), tuple(_of_the_paper(g, "ldm", "RAISEpng") for g in wanted))
 
 
 def globs(root: Path, name: str, config: DatasetConfig) -> Listing:
     """A data set of one's own: globs or folders for real and fake; `split: test` makes a test set of it."""
     split = str(config.split)
-    real, fake = (_globbed(root, name, key, getattr(config, key)) for key in ("real", "fake"))
+    # one of them may be left out of a test set: it has pictures of one class
+    real, fake = (_globbed(root, name, key, globs) if globs else [] for key, globs in _sides(config))
     both = sorted(set(real) & set(fake))
     if both:
         raise DatasetError(f"data set {name!r}: {len(both)} pictures match real and fake, such as {both[0]}")
@@ -137,8 +138,14 @@ def globs(root: Path, name: str, config: DatasetConfig) -> Listing:
     pictures = [
         Picture(path, label, name, category, split) for label, paths in enumerate((real, fake)) for path in paths
     ]
-    test_sets = (TestSet(name, config.family, config.study, name, name),) if split == "test" else ()
+    real_source, fake_source = (name if globs else "" for _, globs in _sides(config))
+    test_set = TestSet(name, config.family, config.study, real_source, fake_source, released=config.released)
+    test_sets = (test_set,) if split == "test" else ()
     return Listing(config.study, tuple(pictures), test_sets)
+
+
+def _sides(config: DatasetConfig) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return (("real", config.real), ("fake", config.fake))
 
 
 def _globbed(root: Path, name: str, key: str, patterns: tuple[str, ...]) -> list[str]:
@@ -172,6 +179,10 @@ def _wanted(name: str, generators: Iterable[str], only: tuple[str, ...]) -> list
     if unknown:
         raise DatasetError(f"data set {name!r}: only = {unknown} is no test set of it; allowed: {generators}")
     return [generator for generator in generators if not only or generator in only]
+
+
+def _of_the_paper(generator: str, study: str, real: str) -> TestSet:
+    return TestSet(generator, FAMILY[generator], study, real, generator, TITLE[generator], RELEASED[generator])
 
 
 @dataclass(frozen=True)

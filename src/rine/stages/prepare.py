@@ -89,6 +89,8 @@ def _lacking(made: index.Index) -> Iterator[str]:
     """What a study cannot do without: test sets, and enough validation pictures of both classes."""
     if made.test_sets.empty:
         yield "no data set has split: test; there is nothing to score a model on"
+    elif not (made.test_sets[["real", "fake"]] != "").all(axis=1).any():
+        yield "no test set has pictures of both classes: there is nothing to choose a configuration by"
     table = made.tables["train"]
     val = table[table["split"] == "val"].drop_duplicates(["digest", "label"])
     counts = [int((val["label"] == label).sum()) for label in (0, 1)]

@@ -66,7 +66,7 @@ def embedded(
     """t-SNE of the embeddings z of some test pictures of each group: columns x, y, group, generator."""
     from sklearn.manifold import TSNE
 
-    family = test_sets.set_index("fake")["family"] if len(test_sets) else pd.Series(dtype=object)
+    family = test_sets[test_sets["fake"] != ""].set_index("fake")["family"]
     rows = test.rows
     group = np.where(rows["label"] == 0, "real", rows["source"].map(family).fillna("own"))
     rng = np.random.default_rng(study.validate.tsne_seed)
