@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import numpy as np
 import pandas as pd
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from rine.dataset.generators import family_title
 from rine.drawing import canvas, legend_below, line_style, percent_axis
@@ -21,7 +20,6 @@ from rine.scores import test_sets_of
 METRICS = {"acc": "accuracy", "roc_auc": "roc_auc"}  # of the intervals -> of `rine.evaluation.metrics`
 TITLES = {"acc": "Accuracy (%)", "roc_auc": "AUC (%)"}
 COLUMNS = ["setting", "metric", "generator", "family", "released", "value", "low", "high"]
-FORMATS = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}  # by the length of a date
 
 
 def make(study: Study) -> Content | None:
@@ -59,8 +57,7 @@ def _points(study: Study) -> Iterator[tuple[object, ...]]:
 def draw_released(points: pd.DataFrame) -> Drawing:
     """A column for each setting, accuracy above and AUC below; `points` has the columns `COLUMNS`, values in 0..1."""
     settings, families = settings_of(points), list(dict.fromkeys(points["family"]))
-    dates = [datetime.strptime(day, FORMATS[len(day)]) for day in points["released"]]
-    points = points.assign(date=dates)
+    points = points.assign(date=[_year(day) for day in points["released"]])
     figure, axes = canvas(2, len(settings), 1.2 + 2.6 * len(settings), 5.2, sharex=True, sharey="row")
     for column, setting in enumerate(settings):
         for row, metric in enumerate(METRICS):
@@ -71,14 +68,20 @@ def draw_released(points: pd.DataFrame) -> Drawing:
                 some = here[here["family"] == family]
                 panel.plot(some["date"], some["value"], label=family, **(line_style(i) | {"linestyle": "none"}))
             panel.axhline(0.5, color="#b00020", linewidth=0.8, linestyle=(0, (4, 3)))  # chance
-            locator = AutoDateLocator(maxticks=6)
-            panel.xaxis.set_major_locator(locator)
-            panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            panel.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+            panel.xaxis.set_major_formatter(FormatStrFormatter("%d"))
+            panel.margins(x=0.1)
             percent_axis(panel)
             axes[row, 0].set_ylabel(TITLES[metric])
         axes[0, column].set_title(setting)
     legend_below(figure, axes[0, 0])
     return figure
+
+
+def _year(day: str) -> float:
+    """2022-07-02 as 2022.5; of a month or a year alone its beginning."""
+    year, month, of_month = (*map(int, day.split("-")), 1, 1)[:3]
+    return year + (month - 1) / 12 + (of_month - 1) / 365
 
 
 SECTION = Section("released", "Through time", REPORTED_FROM, make)
