@@ -14,9 +14,9 @@ import torch
 from rine import params
 from rine.features import Features
 from rine.features.sets import open_sets, share
+from rine.heads.scoring import block_shares
+from rine.models.perturbed import degraded, replaced
 from rine.scores.publish import headline, publish, stack
-from rine.stages.best import block_shares
-from rine.stages.perturb import degraded, replaced
 from rine.training import Run
 from rine.training.experiment import experiment, fit, run_table
 

@@ -153,7 +153,7 @@ def test_what_the_stages_track_is_short_and_in_use():
     [
         ("rine.evaluation.metrics", {"report"}),
         ("rine.evaluation.selection.rules", {"select", "report"}),
-        ("rine.baselines", {"validate"}),
+        ("rine.probing.baselines", {"validate"}),
     ],
 )
 def test_a_change_reruns_only_what_uses_it(module, stages):
@@ -224,7 +224,7 @@ def floor(name: str, uses: dict[str, set[str]], above: tuple[str, ...] = ()) -> 
 
 # From the ground up, as docs/map.md shows them: the ground that study and detector share, then the two houses.
 GROUND = ["params", "files", "drawing", "pixels", "encoder", "features", "heads", "scores", "models"]
-STUDY = ["dataset", "caching", "detectors", "evaluation", "baselines", "training", "report", "stages"]
+STUDY = ["dataset", "caching", "detectors", "evaluation", "probing", "training", "report", "stages"]
 DETECTOR = ["detector", "serve"]
 
 

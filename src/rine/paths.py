@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def store_folder(part: str = "") -> Path:
+    """What is kept from run to run, outside what DVC owns: `$RINE_STORE`, else `.rine/store`; or a part of it."""
+    return Path(os.environ.get("RINE_STORE", ".rine/store")) / part
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,11 +40,6 @@ Place = tuple[str, int]  # a shard's name, and the row in it
 
 class StoreFull(OSError):
     """No room is left; what was finished is kept."""
-
-
-def root() -> Path:
-    """Where the store lies: `$RINE_STORE`, else `.rine/store`; outside what DVC owns, so that it outlives a rerun."""
-    return Path(os.environ.get("RINE_STORE", ".rine/store"))
 
 
 def key(description: dict[str, Any]) -> str:

@@ -14,11 +14,11 @@ from rine.caching.assemble import assemble
 from rine.caching.decode import Source, workers
 from rine.caching.plan import plan
 from rine.caching.run import fill
-from rine.caching.store import Store, root
+from rine.caching.store import Store
 from rine.encoder.facts import token_shape
 from rine.features import table
 from rine.params import Params
-from rine.paths import Paths
+from rine.paths import Paths, store_folder
 
 TRACKED = (
     "encoder",
@@ -49,7 +49,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str) -> str:
 
     loaded = encoders.load(config, study.runtime.device, study.runtime.precision)
     described, shape = loaded.describe(), (loaded.n_blocks, loaded.width)
-    stores = {family: Store.open(root(), described, made, shape) for family, made in transforms.items()}
+    stores = {family: Store.open(store_folder(), described, made, shape) for family, made in transforms.items()}
     source = Source(Path(study.prepare.root), recipe, study.prepare.max_pixels)
     how = workers(study.runtime.workers, loaded.device)
     batch = loaded.batch_size(study.runtime.batch_size)

@@ -15,7 +15,7 @@ from rine.report.write import (
     figures_of,
     render,
     write_latex,
-    write_metrics,
+    write_means,
     write_page,
     write_plots,
 )
@@ -70,7 +70,7 @@ def run(
     images = images or render(contents, stamp)
     if not page_only:
         write_plots(contents, images, paths.plots)
-        write_metrics(results, paths.metrics)
+        write_means(results, paths.metrics)
         write_template(paths.plots_page, notice)
     write_page(f"RINE: {study.profile} study", notice, lead, contents, images, paths.page)
     if latex:
