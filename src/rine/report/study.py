@@ -76,22 +76,10 @@ class Study:
         Those of `validate` have one run a seed, the first seed first; those of `grid` are of the encoder in force.
         """
         if stage not in self._images:
-            folders = [self.artifacts / folder for folder in self._folders(stage)]
+            names = reading.folders_of(stage, self.params) if self.params else []
+            folders = [self.artifacts / name for name in names]
             self._images[stage] = reading.image_scores(folders, self.class_labels, self.labels.values())
         return self._images[stage]
-
-    def _folders(self, stage: str) -> list[str]:
-        if self.params is None:
-            return []
-        settings = self.params.settings
-        if stage == "grid":
-            return [f"grid/{self.params.encoder}-{setting}" for setting in settings]
-        if stage == "ablate":
-            variants = self.params.ablate.variants if self.params.ablate else ()
-            return [f"ablate/{variant}/{setting}" for setting in settings for variant in variants]
-        if stage in ("epochs", "dataset_size"):
-            return [f"{stage}/{setting}" for setting in settings]
-        return [stage]
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """A CSV file of the artifacts by its path in them, such as `index/doctor.csv`."""
