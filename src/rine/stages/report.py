@@ -1,4 +1,4 @@
-"""Tables, figures and one page, from whatever scores there are: no model, no GPU, no torch."""
+"""Tables, figures and one page, from whatever scores there are: no model, no GPU."""
 
 from __future__ import annotations
 
