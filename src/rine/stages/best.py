@@ -10,8 +10,7 @@ import pandas as pd
 
 from rine.device import choose
 from rine.features.sets import open_sets
-from rine.heads import Head
-from rine.heads.scoring import mean_tokens, score
+from rine.heads.scoring import block_shares, mean_tokens, score
 from rine.models import checkpoint
 from rine.params import Params
 from rine.paths import Paths
@@ -78,16 +77,6 @@ def run(study: Params, paths: Paths, model: str) -> str:
             )
     first = runs[0]
     return f"{model}: q {first.q}, P {first.proj_dim}, xi {first.xi}, {epochs} epochs, {len(runs)} seeds"
-
-
-def block_shares(head: Head, blocks: list[int] | None = None) -> pd.DataFrame:
-    """For each block the share of embedding dimensions in which its importance is the largest.
-
-    `blocks` are the blocks' numbers in the tower; by default those from 1.
-    """
-    largest = head.importance().argmax(dim=0).cpu().numpy()
-    shares = np.bincount(largest, minlength=head.config.n_blocks) / len(largest)
-    return pd.DataFrame({"block": blocks or range(1, len(shares) + 1), "share": shares})
 
 
 def _accuracy(labels: np.ndarray, logits: np.ndarray) -> float | None:

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
+
+import pandas as pd
 
 from rine.device import choose
 from rine.features.sets import open_sets
+from rine.heads import Head
+from rine.heads.scoring import block_shares, score
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores.publish import headline, publish, write_metrics
 from rine.scores.test_sets import read_test_sets
 from rine.training.choices import runs_of
-from rine.training.experiment import experiment
+from rine.training.experiment import fit, run_table
+from rine.training.members import Run
 
 TRACKED = ("lr", "seeds", "settings.{setting}", "training", "grid")
 
 
 def run(study: Params, paths: Paths, encoder: str, setting: str) -> str:
-    """Write artifacts/grid/<encoder>-<setting>/ (scores of every run and picture) and its metrics."""
+    """Write artifacts/grid/<encoder>-<setting>/ (scores of every run and picture, importance.csv) and its metrics."""
     sets = open_sets(paths.features(encoder)).of_classes(study.settings[setting])
     axes = product(study.grid.q, study.grid.proj_dim, study.grid.xi)
     runs = runs_of([{"q": q, "proj_dim": proj_dim, "xi": xi} for q, proj_dim, xi in axes], study)
-    scores = list(experiment("grid", sets, runs, study, [study.grid.epochs], choose(study.runtime.device)))
-    table = publish(scores, paths.grid(encoder, setting), read_test_sets(paths.index("test_sets")))
+    out, device = paths.grid(encoder, setting), choose(study.runtime.device)
+    [(epochs, heads)] = fit(sets, runs, study, [study.grid.epochs], device)
+    scores = score(heads, run_table("grid", sets, runs, study, epochs), sets.scored, device)
+    table = publish([scores], out, read_test_sets(paths.index("test_sets")))
+    shares = importance(runs, heads, sets.train.about["encoder"].get("blocks"))
+    shares.to_csv(out / "importance.csv", index=False, lineterminator="\n")
     write_metrics(headline(table), paths.metric("grid", encoder, setting))
     if table.empty:
         raise ValueError("no test set has pictures of both classes: there is nothing to score on")
     means = f"mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
     return f"{len(runs)} runs on {encoder}, {setting}; {means}"
+
+
+def importance(runs: Sequence[Run], heads: Sequence[Head], blocks: list[int] | None) -> pd.DataFrame:
+    """How each run's head weighs the blocks: `block_shares` of all of them, with xi, q, proj_dim and seed."""
+    parts = [
+        block_shares(head, blocks).assign(xi=run.xi, q=run.q, proj_dim=run.proj_dim, seed=run.seed)
+        for run, head in zip(runs, heads, strict=True)
+    ]
+    return pd.concat(parts)[["xi", "q", "proj_dim", "seed", "block", "share"]]
