@@ -42,8 +42,8 @@ class Chosen:
         rows = rows if family == EVERY else rows[rows["family"] == family]
         made, runs = self.intervals.groups.get((setting, RULE), (None, {}))
         few = {name: runs[name] for name in rows["generator"] if name in runs}
-        groups = {(setting, ""): (made, few)} if made and few else {}
-        return replace(self, scores=rows, intervals=replace(self.intervals, groups=groups))
+        intervals = Intervals({(setting, ""): (made, few)} if made and few else {}, self.intervals.confidence)
+        return replace(self, scores=rows, intervals=intervals)
 
 
 def make(study: Study) -> Content | None:
