@@ -21,6 +21,7 @@ from rine.report.study import Study
 from rine.report.table import CHANCE_NOTE, MISSING, Cell, Row, Table, difference, number, percent, text
 
 RULE = "leave_one_generator_out"  # no configuration was chosen on the generator that it is scored on
+SHARES = ["setting", "block", "share"]
 EVERY = "Mean"  # the rows over all families
 
 
@@ -29,7 +30,7 @@ class Chosen:
     """What the rule gives for one encoder, of each setting and generator.
 
     `scores` has setting, generator, family, acc, ap and the configuration; `shares` the importance of blocks of the
-    heads of these configurations: setting, block, share.
+    heads of these configurations, with the columns `SHARES`.
     """
 
     scores: pd.DataFrame
@@ -81,7 +82,7 @@ def _chosen(study: Study, params: Params, encoder: str) -> Chosen:
     scored = [study.artifacts / folder for folder in folders.values()]
     images = image_scores(scored, study.class_labels, study.labels.values())
     intervals = rule_intervals(scores, images, study.sets_of, params.report)
-    return Chosen(scores, intervals, pd.concat(shares) if shares else pd.DataFrame(columns=["setting", "block"]))
+    return Chosen(scores, intervals, pd.concat(shares) if shares else pd.DataFrame(columns=SHARES))
 
 
 def accuracy_table(study: Study, params: Params, setting: tuple[str, str], chosen: Mapping[str, Chosen]) -> Table:
