@@ -14,6 +14,7 @@ import torch
 from rine import params
 from rine.features import Features
 from rine.features.sets import open_sets, share
+from rine.heads import Head, HeadConfig
 from rine.heads.scoring import block_shares
 from rine.models.perturbed import degraded, replaced
 from rine.probing.embeddings import plane
@@ -151,8 +152,6 @@ def test_sweeps_need_strengths():
 
 
 def test_block_shares_count_dimensions_by_their_largest_block():
-    from rine.heads import Head, HeadConfig
-
     head = Head(HeadConfig(q=1, proj_dim=4, n_blocks=3, width=2))
     head.alpha.data = torch.tensor([[[9.0, 0, 0, 0], [0, 9.0, 9.0, 0], [0, 0, 0, 9.0]]])
     assert block_shares(head)["share"].tolist() == [0.25, 0.5, 0.25]

@@ -24,7 +24,7 @@ NAMES = [
 STUDY_IN_FORCE = params.read(ROOT / "params.yaml")
 # Modules whose content DVC tracks elsewhere, or that change no result: the schema of params.yaml, whose values are
 # tracked one by one; the names of files, which are the outs; the columns of the index, which are in the index itself,
-# on which every stage depends; how fast, and where.
+# on which every stage depends; how fast, and where; what a tower costs, which stands on the page as its times do.
 UNTRACKED = {
     "rine.apart",
     "rine.apart.bounds",
@@ -35,6 +35,7 @@ UNTRACKED = {
     "rine.apart.threads",
     "rine.params",
     "rine.encoder.config",
+    "rine.encoder.facts",
     "rine.params_errors",
     "rine.values",
     "rine.paths",

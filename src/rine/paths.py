@@ -24,6 +24,7 @@ class Paths:
     timings: Path = Path(".rine/timings.json")
     plots_page: Path = Path(".rine/plots.html")  # the template of `dvc plots show`
     detector_times: Path = Path(".rine/detectors.json")  # seconds a picture of each
+    encoder_speeds: Path = Path(".rine/encoders.json")  # views that were last encoded of each set, and the seconds
 
     def index(self, table: str = "") -> Path:
         """A table of `prepare`: train, test, ldm, synthbuster, test_sets, skipped, doctor, ..."""

@@ -50,6 +50,7 @@ class Study:
     timings: Path = NOWHERE  # seconds by stage, as JSON
     detector_times: Path = NOWHERE  # seconds a picture by detector, as JSON
     others: tuple[Path, ...] = ()  # scores folders of other studies, to be laid beside
+    encoder_speeds: Path = NOWHERE  # views and seconds of each feature set as it was last encoded, as JSON
     _images: dict[str, dict[str, ImageScores]] = field(default_factory=dict)
 
     @property
@@ -170,14 +171,14 @@ def gather(
     timings: Path,
     detector_times: Path = NOWHERE,
     others: tuple[Path, ...] = (),
+    encoder_speeds: Path = NOWHERE,
 ) -> Study:
     """The study that `params` describe; nothing of it has to be there."""
     ours, theirs = reading.study_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
     labels = labels_of(ours, theirs, settings=params.settings)
     ours, theirs = label_settings(ours, labels), label_settings(theirs, labels)
-    return Study(
-        ours, theirs, params.encoders[params.encoder].name, labels, params, artifacts, timings, detector_times, others
-    )
+    name, places = params.encoders[params.encoder].name, (artifacts, timings, detector_times, others, encoder_speeds)
+    return Study(ours, theirs, name, labels, params, *places)
 
 
 def from_scores(path: Path, published: Path) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rine.caching.run import fill
 from rine.caching.store import Store
 from rine.encoder.facts import token_shape
 from rine.features import table
+from rine.files import note
 from rine.params import Params
 from rine.paths import Paths, store_folder
 
@@ -53,7 +55,11 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str) -> str:
     source = Source(Path(study.prepare.root), recipe, study.prepare.max_pixels)
     how = workers(study.runtime.workers, loaded.device)
     batch = loaded.batch_size(study.runtime.batch_size)
+    start = time.perf_counter()
     n_encoded = fill(list(planned.units.values()), stores, loaded, batch, source, how, name)
+    if n_encoded:
+        seconds = round(time.perf_counter() - start, 3)
+        note(paths.encoder_speeds, {name: {"views": n_encoded, "seconds": seconds}})
     about["encoder"] |= described
     assemble(planned, stores, about | {"n_blocks": loaded.n_blocks, "width": loaded.width}, out)
     n_views = len(planned.rows)

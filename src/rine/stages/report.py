@@ -1,4 +1,4 @@
-"""Tables, figures and one page, from whatever scores there are: no model, no GPU, no torch."""
+"""Tables, figures and one page, from whatever scores there are: no model, no GPU."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def run(
     `others`, scores folders of other studies, which are laid beside.
     """
     page_only = page_only or bool(others)
-    results = gather(study, paths.artifacts, paths.published, paths.timings, paths.detector_times, others)
+    places = paths.artifacts, paths.published, paths.timings, paths.detector_times, others, paths.encoder_speeds
+    results = gather(study, *places)
     sample = study.profile == SAMPLE
     notice, stamp = _caution(study)
     lead = [
