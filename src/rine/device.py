@@ -23,7 +23,9 @@ def choose(name: str) -> str:
     if arithmetic.mode() == "portable":
         return "cpu"
     if torch.cuda.is_available():
-        return "cuda"
+        # torchrun starts a process for each GPU of a machine, and all of them see all GPUs
+        rank = os.environ.get("LOCAL_RANK", "")
+        return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank.isdigit() else "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 

@@ -45,7 +45,8 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
         item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
-        _record(f"{name}@{item}" if item else name, seconds)  # as DVC calls it
+        if not kwargs.get("part"):  # a part's time is not its stage's
+            _record(f"{name}@{item}" if item else name, seconds)  # as DVC calls it
         typer.echo(f"{name}: {line} ({seconds:.1f} s)")
 
     return run
