@@ -73,16 +73,19 @@ def test_every_unit_is_in_one_part(of: int) -> None:
     assert {len(share) for share in shares} <= {10 // of, 10 // of + 1}
 
 
+SLURM = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16"}
+AGAIN = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "1", "SLURM_ARRAY_TASK_MIN": "3"}  # sbatch --array=3
+
+
 @pytest.mark.parametrize(
     ("environ", "part"),
     [
-        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "SLURM_ARRAY_TASK_MIN": "1"}, "3/16"),
-        # `sbatch --array=3`, to do one again
-        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "1", "SLURM_ARRAY_TASK_MIN": "3", "RINE_PARTS": "16"}, "3/16"),
+        (SLURM | {"SLURM_ARRAY_TASK_MIN": "1"}, "3/16"),
+        (AGAIN | {"RINE_PARTS": "16"}, "3/16"),
         ({"RANK": "0", "WORLD_SIZE": "8"}, "1/8"),
         ({"JOB_COMPLETION_INDEX": "7", "RINE_PARTS": "8"}, "8/8"),
     ],
-)  # fmt: skip
+)
 def test_what_started_a_process_says_its_part(environ: dict[str, str], part: str) -> None:
     assert str(read("auto", environ)) == part
 
@@ -95,12 +98,12 @@ def test_what_started_a_process_says_its_part(environ: dict[str, str], part: str
         ("17/16", {}, "no part 17 of 16"),
         ("auto", {}, "none of them is set"),
         ("auto", {"JOB_COMPLETION_INDEX": "1"}, "export RINE_PARTS"),
-        ("auto", {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "1", "SLURM_ARRAY_TASK_MIN": "3"}, "RINE_PARTS"),
+        ("auto", AGAIN, "RINE_PARTS"),
         ("auto", {"RANK": "0", "WORLD_SIZE": "8", "JOB_COMPLETION_INDEX": "1"}, "RANK and JOB_COMPLETION_INDEX"),
         ("auto", {"RANK": "9", "WORLD_SIZE": "8"}, "RANK=9: there is no part 10 of 8"),
         ("auto", {"RANK": "x", "WORLD_SIZE": "8"}, "--part auto: invalid literal"),
     ],
-)  # fmt: skip
+)
 def test_a_part_that_cannot_be_is_refused(text: str, environ: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read(text, environ)

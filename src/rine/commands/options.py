@@ -49,7 +49,9 @@ Setting = Annotated[str, typer.Argument(help="A name under `settings` of the par
 FeatureSet = Annotated[str, typer.Argument(help="train, test, ldm, synthbuster or perturb.")]
 Part = Annotated[
     str | None,
-    typer.Option(help="Fill the store with every 16th unit (3/16), or with what Slurm, ... says (auto): docs/clusters.md."),
+    typer.Option(
+        help="Fill the store with every 16th unit (3/16), or with what Slurm, ... says (auto): docs/clusters.md."
+    ),
 ]
 StoredModel = Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")]
 Scores = Annotated[
