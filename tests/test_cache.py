@@ -263,7 +263,7 @@ def test_after_a_picture_was_gone_for_a_while_every_token_is_its_own(
     from rine.encoder import encoder
 
     monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
-    monkeypatch.setitem(encoder._ROWS, "cpu", 5)  # four views a batch, the fewest
+    monkeypatch.setitem(encoder._ROWS, "cpu", 5)  # one picture a batch
     write_index(root, "test", {("gan", 0, "test"): 60})
     study = parsed(root, cache__shard_rows=100)
     out = root / "artifacts" / "features" / "tiny" / "test"
@@ -409,7 +409,7 @@ from rine.stages.cache import run
 
 params_file, artifacts, count = sys.argv[1:]
 draft.SECONDS_BETWEEN_PARTS = 0.0
-encoder._ROWS["cpu"] = 5  # four views a batch, the fewest
+encoder._ROWS["cpu"] = 1  # as few pictures a batch as can be: four
 forward = encoder.Encoder.forward
 def slow(self, pictures):
     os.write(counter, b".")
@@ -459,7 +459,7 @@ def test_killed_at_random_moments_and_started_again_gives_the_same_bytes(root: P
 
         assert "encoded 47, reused 0" in run("whole", -1)
         whole, n_forwards = files(out), count.stat().st_size
-        assert n_forwards == 13  # of units of 20 and 5, 20, and 2 rows
+        assert n_forwards == 13
         moments = np.random.default_rng(0).uniform(0, 0.15, size=10)
         said = []
         for seconds in moments:
