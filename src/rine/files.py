@@ -19,7 +19,7 @@ _ATTEMPTS = 1000  # to take a folder's place while others take it too
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to: renamed to `path` at the end, removed where there was an error."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield part
         part.replace(path)

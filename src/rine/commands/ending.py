@@ -44,7 +44,8 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
         item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
-        note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
+        if not kwargs.get("part"):  # a part's time is not its stage's
+            note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
         typer.echo(f"{name}: {line} ({seconds:.1f} s)")
 
     return run
