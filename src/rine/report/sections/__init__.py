@@ -7,6 +7,7 @@ from rine.report.sections import (
     curves,
     dataset_size,
     detectors,
+    encoders,
     epochs,
     generators,
     grid,
@@ -22,7 +23,7 @@ from rine.report.sections import (
 )
 
 _IN_ORDER = (
-    headline, generators, one_class, metrics, curves, released, baselines, detectors, ablate, perturb,
+    headline, generators, one_class, encoders, metrics, curves, released, baselines, detectors, ablate, perturb,
     epochs, dataset_size, ldm, grid, inside, pictures, making,
 )  # fmt: skip
 SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]

@@ -9,8 +9,8 @@ import pandas as pd
 
 from rine.evaluation.intervals import share
 from rine.report.methods import Method, methods_of
-from rine.report.methods_table import reasons
 from rine.report.section import Content, Section
+from rine.report.standings import reasons
 from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import Cell, Row, Table, number, percent, text
 from rine.scores import TestSet
