@@ -51,16 +51,13 @@ class Spectrum:
         return True
 
     def score(self, pictures: Sequence[Shown]) -> Answers:
-        answers: dict[int, Answer] = {}
-        for number, shown in enumerate(pictures):
-            spectrum = self._spectrum(shown)
-            if not isinstance(spectrum, str):
-                spectrum = float(self._model.decision_function(spectrum[None])[0])
-            answers[number] = spectrum
-        return Answers(answers)
+        return Answers({number: self._answer(self._spectrum(shown)) for number, shown in enumerate(pictures)})
 
     def close(self) -> None:
         pass
+
+    def _answer(self, spectrum: np.ndarray | str) -> Answer:
+        return spectrum if isinstance(spectrum, str) else float(self._model.decision_function(spectrum[None])[0])
 
     def _spectrum(self, shown: Shown) -> np.ndarray | str:
         try:
