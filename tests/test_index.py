@@ -17,7 +17,7 @@ from rine.dataset import fact_store, facts, index
 from rine.dataset.config import PrepareConfig
 from rine.dataset.facts import Facts, Skipped
 from rine.dataset.listing import DatasetError
-from rine.features.table import COLUMNS
+from rine.features.table import INDEX
 from rine.features.table import read as read_table
 
 
@@ -64,8 +64,8 @@ def test_tables_come_back_as_they_were(tmp_path: Path, study: PrepareConfig) -> 
     index.write(made, tmp_path / "out")
     for name in made.tables:
         back = read_table(tmp_path / "out" / f"{name}.csv")
-        assert list(back.columns) == list(COLUMNS)
-        expected = made.tables[name][list(COLUMNS)]
+        assert list(back.columns) == list(INDEX)
+        expected = made.tables[name][list(INDEX)]
         assert back.to_dict("records") == expected.to_dict("records")
     assert len(read_table(tmp_path / "out" / "test_sets.csv")) == 1
 
@@ -129,11 +129,11 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, study: PrepareConfig, m
     store, fresh = tmp_path / "store", index.build(study)
     assert index.build(study, store).n_reused == 0
 
-    def refuse(path: Path, max_pixels: int) -> Facts:
-        raise AssertionError(f"{path} was read again")
+    def refuse(paths: list[Path], max_pixels: int) -> list[Facts]:
+        raise AssertionError(f"{paths} were read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "examine", refuse)
+        patch.setattr(index, "examine_all", refuse)
         again = index.build(study, store)
     assert (again.n_examined, again.n_reused) == (0, 16)
     assert same(again, fresh)
@@ -205,7 +205,7 @@ def test_no_root_and_no_data_sets(tmp_path: Path) -> None:
         index.build(config(tmp_path / "nowhere"))
     made = index.build(config(tmp_path))
     index.write(made, tmp_path / "out")
-    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(COLUMNS)
+    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(INDEX)
 
 
 @pytest.mark.parametrize("quality", [1, 10, 30, 49, 50, 75, 85, 95, 100])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -13,14 +15,18 @@ import pandas as pd
 from rine import apart
 from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.fact_store import FactStore
-from rine.dataset.facts import Facts, Skipped, examine
+from rine.dataset.facts import Facts, Skipped, examine_all
 from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
 from rine.device import usable_cores
-from rine.features.table import COLUMNS, PICTURE
+from rine.features.table import INDEX, PICTURE
+from rine.pixels.pictures import pieces, split
 from rine.progress import progress
 
-CHUNK = 32  # pictures whose facts are remembered at once
+CHUNK = 32  # pieces whose pictures' facts are remembered at once
+_ROW = (*Picture._fields, "crops", *Facts._fields)
+_PATH, _SPLIT, _DIGEST = (_ROW.index(column) for column in ("path", "split", "digest"))
+_GROUP = [_ROW.index(column) for column in ("source", "label", "split")]
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,14 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     facts, n_reused = read_all(root, paths, config.max_pixels, store, workers)
     rows: dict[str, list[tuple]] = {table: [] for table in TABLES.values()}
     for name, listing in listings.items():
+        of_set: list[tuple] = []
         for picture in listing.pictures:
             fact = facts[picture.path]
             if isinstance(fact, Facts):
                 placed = _split_off(picture, fact, config.datasets[name])
-                rows[TABLES[listing.study, placed.split == "test"]].append((*placed, *fact))
+                of_set.append((*placed, config.datasets[name].judged, *fact))
+        for row in _first(of_set, config.datasets[name].at_most):
+            rows[TABLES[listing.study, row[_SPLIT] == "test"]].append(row)
     skipped = [(_printable(path), f.reason) for path, f in facts.items() if isinstance(f, Skipped)]
     return Index(
         tables={name: _table(table) for name, table in rows.items()},
@@ -76,8 +85,22 @@ def _split_off(picture: Picture, facts: Facts, config: DatasetConfig) -> Picture
     return picture
 
 
+def _first(rows: list[tuple], at_most: int | None) -> list[tuple]:
+    """The first so many rows by digest of each source, class and split: the same pictures on every machine."""
+    if at_most is None:
+        return rows
+    count: Counter[tuple] = Counter()
+    kept = []
+    for row in sorted(rows, key=itemgetter(_DIGEST, _PATH)):
+        of = tuple(row[column] for column in _GROUP)
+        count[of] += 1
+        if count[of] <= at_most:
+            kept.append(row)
+    return kept
+
+
 def _table(rows: list[tuple]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=[*Picture._fields, *Facts._fields])
+    table = pd.DataFrame(rows, columns=list(_ROW))
     table = table.astype({**dict.fromkeys(("label", "bytes", "width", "height"), "int64"), "exif": "bool"})
     return table.sort_values(list(PICTURE), ignore_index=True, kind="stable")
 
@@ -99,7 +122,7 @@ def read_all(
             facts[path] = Skipped("the file's name is not UTF-8")
             continue
         try:
-            stats[path] = (root / path).stat()
+            stats[path] = _stat(root, path)
         except OSError:
             continue  # a broken link; `examine` says so
         fact = remembered.get((root / path).absolute(), stats[path]) if remembered else None
@@ -109,7 +132,7 @@ def read_all(
     todo = [path for path in paths if path not in facts]
     with progress(len(todo), "pictures", "prepare") as bar:
         examined = _examined(root, todo, max_pixels, workers)
-        while batch := dict(islice(examined, CHUNK)):
+        while batch := {path: fact for piece in islice(examined, CHUNK) for path, fact in piece}:
             whole = {path: fact for path, fact in batch.items() if not isinstance(fact, apart.Lost)}
             facts |= whole | {path: Skipped(str(fact)) for path, fact in batch.items() if isinstance(fact, apart.Lost)}
             if remembered:  # not of what was lost: it may have been the machine
@@ -125,24 +148,36 @@ def _printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _stat(root: Path, address: str) -> os.stat_result:
+    """Of the file that a picture is or lies in: where that changed, the picture is read again."""
+    return (root / split(address)[0]).stat()
+
+
 def _examined(
     root: Path, paths: list[str], max_pixels: int, workers: int | None
-) -> Iterator[tuple[str, Facts | Skipped | apart.Lost]]:
-    """Each path with its facts, in order, looked at by so many processes; 0: by this one."""
+) -> Iterator[list[tuple[str, Facts | Skipped | apart.Lost]]]:
+    """Pieces of the paths with their facts, in order, looked at by so many processes; 0: by this one."""
     workers = usable_cores() if workers is None else workers
 
-    def look(path: str) -> Facts | Skipped | apart.Lost:
+    def look(piece: list[str]) -> list[Facts | Skipped | apart.Lost]:
+        files = [root / path for path in piece]
+        if not workers:
+            return [*examine_all(files, max_pixels)]
         try:
-            return apart.call(examine, root / path, max_pixels) if workers else examine(root / path, max_pixels)
+            return [*apart.call(examine_all, files, max_pixels, seconds=apart.SECONDS + len(piece))]
         except apart.Lost as lost:
-            return lost
+            if len(piece) == 1:
+                return [lost]
+            half = len(piece) // 2  # until the picture is found that takes the others along
+            return look(piece[:half]) + look(piece[half:])
 
-    return apart.ahead(look, paths, workers)
+    for piece, facts in apart.ahead(look, pieces(root, paths), workers):
+        yield list(zip(piece, facts, strict=True))
 
 
 def write(index: Index, out: Path) -> None:
     """Write the tables as CSV files into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    tables = {name: table[list(COLUMNS)] for name, table in index.tables.items()}
+    tables = {name: table[list(INDEX)] for name, table in index.tables.items()}
     for name, table in {**tables, "test_sets": index.test_sets, "skipped": index.skipped}.items():
         table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")

@@ -1,4 +1,7 @@
-"""Open picture files within the limits on their size; a file that cannot be read is an `UnreadablePicture`."""
+"""Open pictures within the limits on their size; one that cannot be read is an `UnreadablePicture`.
+
+A path may be an address of `rine.pixels.pictures.containers`: a picture inside an archive or a table.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from rine.apart import bounds
+from rine.pixels.pictures import containers
 from rine.pixels.pictures.errors import UnreadablePicture, message
 from rine.pixels.pictures.rgb import to_rgb
 from rine.pixels.pictures.settings import pillow_settings
@@ -40,7 +44,10 @@ def open_rgb(source: Source, max_pixels: int) -> np.ndarray:
 
 
 def read(path: str | PathLike[str], max_pixels: int) -> bytes:
-    """A file's content; raises `UnreadablePicture`, also for one larger than a picture of so many pixels need be."""
+    """The content of a picture's file, or of its place in one.
+
+    Raises `UnreadablePicture`, also for one larger than a picture of so many pixels need be.
+    """
     name = name_of(path)
     with _stream(path, name, max_pixels) as stream:
         length = _length(stream)
@@ -111,7 +118,8 @@ def _stream(source: Source, name: str, max_pixels: int) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes):
         stream: IO[bytes] = BytesIO(source)
     elif isinstance(source, str | PathLike):
-        stream = _open_file(Path(source), name)
+        inside = containers.content(name, most_bytes(max_pixels))
+        stream = _open_file(Path(source), name) if inside is None else BytesIO(inside)
     else:
         stream = source if source.seekable() else BytesIO(source.read(most_bytes(max_pixels) + 1))
     try:
