@@ -154,6 +154,12 @@ def test_a_tree_may_say_the_class_of_training(tmp_path: Path) -> None:
     assert {each.category for each in listed(tmp_path, mine=keys)["mine"].pictures} == {"horse", "sdv1.4"}
 
 
+@pytest.mark.parametrize("pattern", ["./aigi//test/{generator}/{label}", "aigi/test/{generator}/{label}/"])
+def test_a_pattern_may_be_written_in_other_ways(tmp_path: Path, pattern: str) -> None:
+    aigi(tmp_path)
+    assert len(listed(tmp_path, aigi=AIGI | {"tree": pattern})["aigi"].pictures) == 8
+
+
 def test_globs_lead_into_archives(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", {f"{kind}/{i}.png": encoded(i) for kind in ("real", "deep/fake") for i in (1, 2)})
     keys = {"real": ["a.zip!real/*.png"], "fake": ["*.zip!deep"], "split": "test", "exclude": "*!real/2.*"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -159,28 +161,35 @@ def test_another_limit_on_pixels_reads_again(tmp_path: Path, study: PrepareConfi
     assert len(index.build(smaller, store).skipped) == 16
 
 
-def test_a_torn_line_and_a_young_file_are_not_believed(tmp_path: Path) -> None:
+def remembered(folder: Path, path: Path) -> Facts | Skipped | None:
+    with closing(fact_store.FactStore(folder, 10_000)) as store:
+        return store.get(path, path.stat())
+
+
+def test_a_damaged_store_and_a_young_file_are_not_believed(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 1)
     known = facts.examine(path, 10_000)
-    store = fact_store.FactStore(tmp_path, 10_000)
-    store.put([(path, path.stat(), known)])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) == known
-    line = store.file.read_text()
-    store.file.write_text(line[: len(line) // 2])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) is None
-    store.file.unlink()
+    with closing(fact_store.FactStore(tmp_path, 10_000)) as store:
+        store.put([(path, path.stat(), known)])
+    assert remembered(tmp_path, path) == known
+    whole = store.file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"no database", whole[:1000] + bytes(len(whole) - 1000)):
+        store.file.write_bytes(damaged)
+        assert remembered(tmp_path, path) is None
     os.utime(path)  # as if written this moment: it may be written again within the clock's tick
-    store.put([(path, path.stat(), known)])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) is None
+    with closing(fact_store.FactStore(tmp_path, 10_000)) as store:
+        store.put([(path, path.stat(), known)])
+    assert remembered(tmp_path, path) is None
 
 
-def test_the_store_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_does_not_grow_without_end(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 1)
-    store = fact_store.FactStore(tmp_path, 10_000)
-    for _ in range(1100):
-        store.put([(path, path.stat(), Skipped("for some reason"))])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) == Skipped("for some reason")
-    assert len(store.file.read_text().splitlines()) == 1
+    with closing(fact_store.FactStore(tmp_path, 10_000)) as store:
+        for _ in range(20):
+            store.put([(path, path.stat(), Skipped("for some reason"))])
+    assert remembered(tmp_path, path) == Skipped("for some reason")
+    with closing(sqlite3.connect(store.file)) as db:
+        assert db.execute("SELECT count(*) FROM facts").fetchone() == (1,)
 
 
 def test_validation_is_a_share_that_stays(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -114,7 +115,13 @@ def read_all(
     root: Path, paths: list[str], max_pixels: int, store: Path | None = None, workers: int | None = None
 ) -> tuple[dict[str, Facts | Skipped], int]:
     """The facts of every path, in its order, and how many of them were remembered from an earlier run."""
-    remembered = FactStore(store, max_pixels) if store else None
+    with closing(FactStore(store, max_pixels)) if store else nullcontext() as remembered:
+        return _read_all(root, paths, max_pixels, remembered, workers)
+
+
+def _read_all(
+    root: Path, paths: list[str], max_pixels: int, remembered: FactStore | None, workers: int | None
+) -> tuple[dict[str, Facts | Skipped], int]:
     facts: dict[str, Facts | Skipped] = {}
     stats: dict[str, os.stat_result] = {}
     for path in paths:

@@ -6,7 +6,7 @@ import glob
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rine.dataset.listing import DatasetError, is_picture, pictures_in
 from rine.pixels.pictures import ContainerError, members
@@ -28,6 +28,10 @@ def find(root: Path, pattern: str) -> Iterator[tuple[str, dict[str, str]]]:
 
     Raises `DatasetError` for an archive that is none, and for a field that there is not.
     """
+    if "{" not in pattern and "!" not in pattern:
+        yield from ((address, {}) for address in _candidates(root, pattern))
+        return
+    pattern = PurePosixPath(pattern).as_posix()  # "./a//b" finds "a/b"
     matches = matcher(pattern)
     for address in _candidates(root, pattern):
         if found := matches.fullmatch(address):
