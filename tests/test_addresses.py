@@ -15,7 +15,7 @@ from dataset_folders import OLD, config
 from rine import apart
 from rine.caching import decode
 from rine.caching.views import Recipe
-from rine.dataset import facts, index
+from rine.dataset import facts, index, reading
 from rine.dataset.facts import Facts, Skipped
 from rine.pixels.config import AugmentationConfig
 from rine.pixels.pictures import UnreadablePicture, containers, open_rgb, pieces, read, tables
@@ -179,9 +179,9 @@ def test_what_takes_others_along_is_found(root: Path, monkeypatch: pytest.Monkey
         return facts.examine_all(paths, MOST)
 
     monkeypatch.setattr(apart, "call", call)
-    monkeypatch.setattr(index, "pieces", lambda root, paths: [list(paths)])
-    found, _ = index.read_all(root, [f"a.parquet#{i}@image" for i in range(7)], MOST, workers=1)
-    assert [path for path, fact in found.items() if isinstance(fact, Skipped)] == ["a.parquet#4@image"]
+    monkeypatch.setattr(reading, "pieces", lambda root, paths: [list(paths)])
+    found, _ = reading.read_all(root, [f"a.parquet#{i}@image" for i in range(7)], MOST, workers=1)
+    assert found.skipped == {4: "it crashed"}
 
 
 def test_facts_are_remembered_until_the_file_changes(root: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dataset_folders import OLD, Seeds, config, save
-from rine.dataset import fact_store, facts, index
+from rine.dataset import fact_store, facts, index, reading
 from rine.dataset.config import PrepareConfig
 from rine.dataset.facts import Facts, Skipped
 from rine.dataset.listing import DatasetError
@@ -123,7 +123,7 @@ def test_what_has_pixels_is_kept(tmp_path: Path, study: PrepareConfig, mode: str
 
 def test_the_result_does_not_depend_on_processes(study: PrepareConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = index.build(study, workers=0)
-    monkeypatch.setattr(index, "CHUNK", 3)
+    monkeypatch.setattr(reading, "CHUNK", 3)
     assert same(index.build(study, workers=2), alone)
 
 
@@ -135,7 +135,7 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, study: PrepareConfig, m
         raise AssertionError(f"{paths} were read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "examine_all", refuse)
+        patch.setattr(reading, "examine_all", refuse)
         again = index.build(study, store)
     assert (again.n_examined, again.n_reused) == (0, 16)
     assert same(again, fresh)
