@@ -168,4 +168,4 @@ def test_unknown_names_are_refused() -> None:
         crops(IMAGE, "d", [("perturb", "sharpen")], recipe())
     with pytest.raises(ValueError, match="unknown degradation 'sharpen'"):
         crops(IMAGE, "d", [("degrade", "sharpen:1")], recipe())
-    assert set(views._PIXELS) | {"ten"} == {"augment", "centre", "ten", "perturb", "degrade"}
+    assert set(views._PIXELS) | {"ten"} == {"augment", "centre", "resize", "ten", "perturb", "degrade"}

@@ -6,7 +6,8 @@ A path may be an address of `rine.pixels.pictures.containers`: a picture inside 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -25,7 +26,7 @@ Source = str | PathLike[str] | bytes | IO[bytes]
 
 # Raster formats that pictures are published in. Pillow would also open EPS and WMF, which run an interpreter,
 # and formats without a signature, which match anything.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
 
 MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb them, has no longer side
 
@@ -154,9 +155,14 @@ def _too_long(length: int, max_pixels: int) -> str:
     return f"{length / 1e6:,.0f} MB are more than the {most:,.0f} MB that a file of {max_pixels:,} pixels may have"
 
 
+@cache
 def _formats() -> tuple[str, ...]:
     Image.init()
-    # AVIF and JPEG 2000 depend on how Pillow was built
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False)
+    # AVIF and JPEG 2000 depend on how Pillow was built, HEIC on whether pillow-heif is there
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
