@@ -53,7 +53,7 @@ def checked(study: dict) -> Params:
         ("best.default", "three_class", "best.default = 'three_class'"),
         ("best.models", {"one_class": "ldm"}, "best.models.one_class = 'ldm'"),
         ("augmentation.blur_sigma", [3, 0], "blur_sigma is [lowest, highest]"),
-        ("prepare.datasets.mine", {"real": ["a/*"]}, "needs real: [globs], fake: [globs] and split"),
+        ("prepare.datasets.mine", {"real": ["a/*"]}, "needs split: train | val | test and real: [globs] or fake"),
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
         ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),

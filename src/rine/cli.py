@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rine.commands.data import data
 from rine.commands.encoders import encoders
 from rine.commands.ending import timed
 from rine.commands.explain import explain
@@ -202,6 +203,7 @@ for name, command in (
     ("import", import_),
 ):
     app.command(name, rich_help_panel=PANEL)(command)
+app.command("data", rich_help_panel=STUDY)(data)
 app.command("encoders", rich_help_panel=STUDY)(encoders)
 app.command("verify", rich_help_panel=STUDY)(verify)
 

@@ -31,6 +31,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 
 Mode = Literal["paper", "reference"]  # as the paper says, or as the published code does
 Auto = Literal["auto"]
+CropRule = Literal["centre", "ten", "grid", "resize"]  # see `rine.pixels.crops.crops_of`
 
 STRICT = ConfigDict(extra="forbid")
 
