@@ -33,6 +33,8 @@ UNTRACKED = {
     "rine.params",
     "rine.encoder.config",
     "rine.params_errors",
+    "rine.params_file",
+    "rine.terminal",
     "rine.values",
     "rine.paths",
     "rine.features.table",

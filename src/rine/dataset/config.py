@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rine.values import STRICT, Count, Name, Real
+from rine.values import STRICT, Name, Pixels, Real
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -38,5 +38,5 @@ class PrepareConfig:
     """The data sets by name; a picture of more than `max_pixels` is left out."""
 
     root: str
-    max_pixels: Count
+    max_pixels: Pixels
     datasets: dict[Name, DatasetConfig]
