@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rine.values import STRICT, Count, CropRule, Name, Real
+from rine.values import STRICT, Count, CropRule, Name, Pixels, Real
 
 Split = Literal["train", "val", "test"]
 FORMS = {"parquet": "parquet", "tree": "tree", "manifest": "manifest"}  # key of an entry -> its layout
@@ -146,5 +146,5 @@ class PrepareConfig:
     """The data sets by name; a picture of more than `max_pixels` is left out."""
 
     root: str
-    max_pixels: Count
+    max_pixels: Pixels
     datasets: dict[Name, DatasetConfig]
