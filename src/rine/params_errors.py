@@ -36,7 +36,8 @@ def _explained(error: Any, schema: type) -> str:
         if name in REPLACED:
             return f"{name} is no key any more: {REPLACED[name]}"
         allowed = _allowed(keys[:-1], schema)
-        return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{did_you_mean(keys[-1], allowed)}"
+        meant = did_you_mean(keys[-1], allowed)
+        return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{meant}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
     message = error["msg"].removeprefix("Value error, ")
