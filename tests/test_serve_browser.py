@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import shutil
 from collections.abc import Iterator
 from io import StringIO
@@ -155,7 +156,14 @@ def test_evidence_is_shown_when_asked_for(page: Page, pictures: list[Path]) -> N
     row = rows(page).first
     row.locator("summary").first.click()
     expect(row.locator(".map img")).to_be_visible()
-    assert row.locator(".map text").count() == row.locator(".map rect").count() == 4 * 5  # 120 x 160 in crops of 32
+    assert (
+        row.locator(".map text").count() == row.locator(".map rect.crop").count() == 4 * 5
+    )  # 120 x 160 in crops of 32
+    assert {row.locator(".map rect.crop").nth(i).get_attribute("width") for i in range(20)} == {"32"}  # true squares
+    assert row.locator(".map rect.judged").count() == 1
+    digest = hashlib.sha256(pictures[0].read_bytes()).hexdigest()
+    expect(row.locator(".evidence")).to_contain_text(digest)
+    expect(row.locator(".evidence")).to_contain_text("caution: the encoder has random weights")
     expect(row.locator(".evidence")).to_contain_text("of 20")
     expect(row.locator(".evidence table").last.locator("tbody tr")).to_have_count(3)  # blocks
     expect(page.locator("#status")).to_contain_text("stable in")

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from rine.commands.calibrate import calibrate
 from rine.commands.encoders import encoders
 from rine.commands.ending import timed
+from rine.commands.evaluate import evaluate
 from rine.commands.explain import explain
 from rine.commands.export import export
 from rine.commands.import_ import import_
@@ -192,6 +194,8 @@ for name, command in (
     ("predict", predict),
     ("explain", explain),
     ("serve", serve),
+    ("calibrate", calibrate),
+    ("evaluate", evaluate),
     ("export", export),
     ("import", import_),
 ):

@@ -38,6 +38,7 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Call it synthetic from this probability, else real; no third verdict."),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 
 # of the stages
 STUDY = "The study, stage by stage (dvc.yaml calls these)"
@@ -70,6 +71,14 @@ def plain_errors(command: str) -> Iterator[None]:
         words = "not enough memory" if isinstance(error, MemoryError) else error
         typer.secho(f"rine {command}: {words}", fg="red", err=True)
         raise typer.Exit(UNUSABLE) from error
+
+
+def refuse_overwriting(asked: bool, *files: Path) -> None:
+    """Raise `FileExistsError` where one of the files is there and nobody asked for another in its place."""
+    there = [str(file) for file in files if file.exists()]
+    if there and not asked:
+        are = "is" if len(there) == 1 else "are"
+        raise FileExistsError(f"{' and '.join(there)} {are} there already: add --overwrite, or write elsewhere")
 
 
 def need(module: str, extra: str) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rine import apart
 from rine import encoder as encoders
 from rine.apart import Limits
+from rine.detector.fit import check_fit
 from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of
 from rine.detector.stored import find_model
+from rine.detector.verdict import Loaded, Verdict
 from rine.encoder import Encoder
 from rine.heads import Head
 from rine.models import checkpoint
@@ -26,36 +28,9 @@ from rine.pixels.pictures import UnreadablePicture
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
 
+__all__ = ["MAX_PIXELS", "Detector", "Loaded", "Verdict"]
+
 MAX_PIXELS = 100_000_000  # pixels a picture: 300 MB decoded; the limit of `prepare` too
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a detector says of one picture.
-
-    `probability` is the calibrated one of being synthetic and `logit` the head's output, the mean over the crops.
-    Of a picture that could not be read, `error` says why, and `verdict`, `probability` and `logit` are None: such a
-    picture is neither real nor synthetic. `seconds` were spent on reading it and on its share of a batch.
-    """
-
-    path: str
-    verdict: Literal["real", "synthetic", "inconclusive"] | None
-    probability: float | None
-    logit: float | None
-    model: str
-    crops: str
-    seconds: float
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One picture on its way: its crops (V, S, S, 3), or why there are none."""
-
-    name: str
-    crops: np.ndarray
-    seconds: float
-    error: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +50,7 @@ class Detector:
     mean_tokens: Tensor | None = None  # (L, D), of the training pictures
     threshold: float | None = None  # a probability, in place of the calibrated verdict of three
     max_pixels: int = MAX_PIXELS
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of its pictures: training, calibration
 
     @classmethod
     def load(
@@ -99,11 +75,10 @@ class Detector:
         path = find_model(model)
         stored = checkpoint.load(path)
         encoder = encoders.load(stored.encoder_config, device, digest=stored.weights_digest)
-        _check_fit(stored, encoder, str(path))
+        check_fit(stored, encoder, str(path))
         head = stored.head.to(encoder.device).eval().requires_grad_(False)
-        return cls(
-            stored.name, encoder, head, stored.calibration, stored.meta, stored.mean_tokens, threshold, max_pixels
-        )
+        meta, mean, digests = stored.meta, stored.mean_tokens, stored.digests
+        return cls(stored.name, encoder, head, stored.calibration, meta, mean, threshold, max_pixels, digests)
 
     def __repr__(self) -> str:
         return f"Detector({self.name!r}, encoder={self.encoder.config.name!r}, device={self.encoder.device!r})"
@@ -115,7 +90,9 @@ class Detector:
         if self.encoder.config.pretrained == "random":
             found.append("the encoder has random weights: verdicts show that everything works, and no more")
         if self.calibration.reason and self.threshold is None:
-            found.append(f"the thresholds between verdicts are weak: {self.calibration.reason}")
+            none = self.calibration.threshold_fpr1 is None
+            what = "there are no thresholds, so all is inconclusive" if none else "the thresholds are weak"
+            found.append(f"{what}: {self.calibration.reason}")
         return found
 
     def __call__(self, images: Picture | Iterable[Picture], crops: CropRule = "centre") -> list[Verdict]:
@@ -143,12 +120,14 @@ class Detector:
         batch = batch or self.batch_size
         workers = workers or min(4, os.cpu_count() or 1)
         pending: list[Loaded] = []
-        for loaded in _ahead(lambda image: self.read(image, crops), images, workers):
-            pending.append(loaded)
-            # one that could not be read counts too: its row is not held back, nor are a thousand of its kind kept
-            if sum(max(1, len(item.crops)) for item in pending) >= batch:
-                yield from self.judge(pending, crops)
-                pending = []
+        # closed where nobody reads on
+        with closing(apart.ahead(lambda image: self.read(image, crops), images, workers)) as read:
+            for _, loaded in read:
+                pending.append(loaded)
+                # one that could not be read counts too: its row is not held back, nor are a thousand of its kind kept
+                if sum(max(1, len(item.crops)) for item in pending) >= batch:
+                    yield from self.judge(pending, crops)
+                    pending = []
         yield from self.judge(pending, crops)
 
     @property
@@ -217,30 +196,3 @@ class Detector:
     def pixels(self, image: Picture, limits: Limits | None = None) -> np.ndarray:
         """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
         return pixels_of(image, self.max_pixels, limits)
-
-
-def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None:
-    """Raise `ValueError` where a head was trained on the tokens of another encoder."""
-    config = stored.head.config
-    expected, crop = (encoder.n_blocks, encoder.width), stored.meta["transform"].get("crop", encoder.image_size)
-    if (config.n_blocks, config.width) != expected or crop != encoder.image_size:
-        raise ValueError(
-            f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
-            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} ({encoder.config.words}) from crops of "
-            f"{encoder.image_size}"
-        )
-
-
-def _ahead(read: Callable[[Picture], Loaded], images: Iterable[Picture], workers: int) -> Iterator[Loaded]:
-    """Read pictures in a few threads, at most twice as many ahead as there are threads, in their order."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[Future[Loaded]] = deque()
-    try:
-        for image in images:
-            waiting.append(pool.submit(read, image))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

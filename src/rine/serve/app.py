@@ -16,7 +16,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rine import __version__
 from rine.detector import Detector, Verdict
-from rine.detector.explain import Block, Cell, Change
+from rine.detector.evidence import Block, Cell, Change, Square
+from rine.detector.origin import Origin
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
 from rine.serve.limits import Limits
@@ -40,11 +41,15 @@ class Evidence(BaseModel):
     verdict: Verdict
     width: int
     height: int
+    judged: list[Square]
     map: list[Cell]
     blocks: list[Block]
     changes: list[Change]
+    origin: Origin
     same: int
     stability: str
+    headline: str
+    looked_at: str
 
 
 class Model(BaseModel):

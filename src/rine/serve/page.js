@@ -175,7 +175,8 @@ async function showEvidence(row) {
     place.replaceChildren(
       element("h4", { text: "Where" }), ...map(found, row),
       element("h4", { text: `After mild changes: ${found.stability}` }), ...changes(found),
-      element("h4", { text: "Which blocks of the encoder" }), ...blocks(found),
+      element("details", { class: "inner" }, element("summary", { text: "Details: layers of the encoder" }), ...blocks(found)),
+      ...origin(found),
     );
     $("status").textContent = `Evidence: ${found.stability}`;
   } catch (error) {
@@ -191,24 +192,31 @@ function svg(name, attributes) {
   return made;
 }
 
-// Borders of tiles: halfway between the middles of neighbouring crops, and the picture's own
-function borders(starts, size, side) {
-  const middles = [...new Set(starts)].sort((a, b) => a - b).map((start) => start + size / 2);
-  const inner = middles.slice(1).map((middle, i) => (middle + middles[i]) / 2);
-  return new Map(middles.map((middle, i) => [middle - size / 2, [inner[i - 1] ?? 0, inner[i] ?? side]]));
+// Where a crop's number stands on one axis: in the middle of what lies nearer to it than to its neighbours
+function middles(starts, size) {
+  const places = [...new Set(starts)].sort((a, b) => a - b);
+  return new Map(places.map((start, i) => {
+    const before = i ? Math.max(start, (start + places[i - 1] + size) / 2) : start;
+    const after = i + 1 < places.length ? Math.min(start + size, (start + places[i + 1] + size) / 2) : start + size;
+    return [start, (before + after) / 2];
+  }));
 }
 
-function map({ map: cells, width, height }, row) {
+// Squares where crops lie, and nothing where nobody looked: what `rine explain` draws
+function map({ map: cells, judged, width, height, looked_at: words }, row) {
   const overlay = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const across = borders(cells.map((cell) => cell.left), cells[0].size, width);
-  const down = borders(cells.map((cell) => cell.top), cells[0].size, height);
+  const { size } = cells[0];
+  const across = middles(cells.map((cell) => cell.left), size);
+  const down = middles(cells.map((cell) => cell.top), size);
   for (const { left, top, probability } of cells) {
-    const [[x, right], [y, bottom]] = [across.get(left), down.get(top)];
     const fill = probability >= 0.5 ? "#d1360f" : "#1462c4";
     const strength = 0.08 + 0.9 * Math.abs(probability - 0.5);
-    overlay.append(svg("rect", { x, y, width: right - x, height: bottom - y, fill, "fill-opacity": strength.toFixed(3) }));
-    const size = Math.min(right - x, bottom - y) / 4;
-    const text = svg("text", { x: (x + right) / 2, y: (y + bottom) / 2, "font-size": size, "stroke-width": size / 6 });
+    overlay.append(svg("rect", { x: left, y: top, width: size, height: size, fill, class: "crop", "fill-opacity": strength.toFixed(3) }));
+  }
+  for (const { left, top } of judged) overlay.append(svg("rect", { x: left, y: top, width: size, height: size, class: "judged" }));
+  for (const { left, top, probability } of cells) {
+    const letters = Math.min(size / 4, Math.max(width, height) / 22);
+    const text = svg("text", { x: across.get(left), y: down.get(top), "font-size": letters, "stroke-width": letters / 6 });
     text.textContent = Math.round(100 * probability);
     overlay.append(text);
   }
@@ -216,7 +224,7 @@ function map({ map: cells, width, height }, row) {
   const range = all.length > 1 ? `from ${percent(Math.min(...all))} to ${percent(Math.max(...all))}` : percent(all[0]);
   const caption = `Probability of being synthetic over ${all.length} ${all.length === 1 ? "crop" : "crops"}: ${range}`;
   const frame = element("div", { class: "map" }, element("img", { src: row.url, alt: caption }), overlay);
-  return [frame, element("p", { class: "small", text: `${caption}. Red speaks for synthetic, blue for real.` })];
+  return [frame, element("p", { class: "small", text: `${caption}. Red speaks for synthetic, blue for real. ${words}` })];
 }
 
 // Columns are [name, class]
@@ -253,6 +261,17 @@ function blocks({ blocks: all }) {
   const words = "The weight is the block's mean share in the importance estimator. The effect is what the logit loses when " +
     "the block shows the mean of the training pictures: above zero it speaks for synthetic.";
   return [table([["block"], ["weight", "number"], [""], ["effect", "number"]], body), element("p", { class: "small", text: words })];
+}
+
+// What one has to know who was not there
+function origin({ origin: from }) {
+  const facts = [
+    `SHA-256 of the file ${from.sha256}`,
+    `judged on ${from.date} by rine ${from.version} on ${from.encoder}`,
+    `the model learnt from ${from.trained_on}`,
+    ...from.cautions.map((caution) => `caution: ${caution}`),
+  ];
+  return [element("h4", { text: "To pass on" }), element("ul", { class: "small" }, ...facts.map((text) => element("li", { text })))];
 }
 
 // ---------------------------------------------------------------- ways in

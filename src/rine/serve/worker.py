@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import queue
 import threading
 import time
@@ -15,7 +16,8 @@ import numpy as np
 from rine import apart
 from rine.apart import Limits
 from rine.detector import Detector, Loaded, Verdict
-from rine.detector.explain import Explanation, explain
+from rine.detector.evidence import Explanation
+from rine.detector.explain import explain
 from rine.device import usable_cores
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
@@ -155,7 +157,9 @@ class Worker:
 
     def _explain(self, job: _Job, pixels: np.ndarray) -> None:
         try:
-            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, name=job.name))
+            job.file.seek(0)
+            sha256 = hashlib.sha256(job.file.read()).hexdigest()
+            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, job.name, sha256))
         except Exception as error:
             words = f"the model failed on it ({type(error).__name__})"
             self._answer(job, UnreadablePicture(job.name, words))

@@ -49,6 +49,7 @@ def run(study: Params, paths: Paths, model: str) -> str:
     transform: dict[str, Any] = {"crop": encoder["image_size"]}
     if "small" in sets.train.about["transforms"].get("augment", {}):
         transform["small"] = sets.train.about["transforms"]["augment"]["small"]
+    digests = {"training": sets.train.rows["digest"], "calibration": scores.images["digest"]}
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
@@ -60,12 +61,13 @@ def run(study: Params, paths: Paths, model: str) -> str:
             "training": {key: None if pd.isna(value) else value for key, value in row.items()},
             "classes": list(sets.classes),
             "pictures": int(sets.train.rows["digest"].nunique()),
+            "sources": sorted(sets.train.rows.loc[sets.train.rows["label"] == 1, "source"].unique()),
             "profile": study.profile,
             "about": study.about,
             "choice": {key: chosen[key] for key in ("rule", "words", "acc", "ap") if key in chosen},
             "calibration": asdict(calibration.fit(labels, logits)),
         }
-        checkpoint.save(out / f"{name}.safetensors", head, meta, mean)
+        checkpoint.save(out / f"{name}.safetensors", head, meta, mean, digests)
         if name == "model":
             block_shares(head, encoder.get("blocks")).to_csv(out / "importance.csv", index=False, lineterminator="\n")
             write_metrics(
