@@ -54,6 +54,8 @@ def checked(study: dict) -> Params:
         ("augmentation.blur_sigma", [3, 0], "blur_sigma is [lowest, highest]"),
         ("prepare.datasets.mine", {"real": ["a/*"]}, "needs real: [globs], fake: [globs] and split"),
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
+        ("prepare.datasets.mine", OWN | {"fake": "fake/x", "split": "test"}, "a list is needed: [fake/x]"),
+        ("prepare.datasets", {"my gan": OWN | {"split": "test"}}, "names are of letters, digits, _ and -"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
         ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),
         ("prepare.datasets.mine", {"layout": "folders"}, "prepare.datasets.mine.layout = 'folders'; choose from 'fore"),

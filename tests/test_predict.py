@@ -219,3 +219,20 @@ def test_the_command_line_starts_without_torch() -> None:
         "import sys, rine.cli; sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'pandas', 'matplotlib')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", "--help"], "rine[onnx]"),
+        (["export", "--onnx", "-o", "model.safetensors"], "end in .onnx"),
+        (["predict", "pictures", "--jsonl", "-o", "rows.csv"], "two forms"),
+        (["predict", "--help"], "best.default"),
+        (["predict", "gone.jpg"], "1 unreadable"),
+    ],
+)
+def test_help_and_suffixes_say_what_is_so(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert words in " ".join(result.output.split())
+    assert result.exit_code == (0 if "--help" in arguments else 2)
+    assert not Path("rows.csv").exists()

@@ -161,7 +161,7 @@ def test_evidence_is_shown_when_asked_for(page: Page, pictures: list[Path]) -> N
     )  # 120 x 160 in crops of 32
     assert {row.locator(".map rect.crop").nth(i).get_attribute("width") for i in range(20)} == {"32"}  # true squares
     assert row.locator(".map rect.judged").count() == 1
-    digest = hashlib.sha256(pictures[0].read_bytes()).hexdigest()
+    digest = hashlib.sha256(pictures[1].read_bytes()).hexdigest()
     expect(row.locator(".evidence")).to_contain_text(digest)
     expect(row.locator(".evidence")).to_contain_text("caution: the encoder has random weights")
     expect(row.locator(".evidence")).to_contain_text("of 20")

@@ -17,6 +17,12 @@ REPLACED = {
 # what pydantic adds to a place in a union; no keys of ours
 _TAGS = {"str", "int", "constrained-int", "constrained-str", "TowerConfig"}
 
+# by pydantic's type of error
+_PLAIN = {
+    "tuple_type": "a list is needed: [{value}]",
+    "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
+}
+
 
 def explained(errors: Sequence[Any], schema: type) -> list[str]:
     """One line for each slip that pydantic's `errors` tell of; `schema` is the dataclass of the whole file."""
@@ -35,7 +41,8 @@ def _explained(error: Any, schema: type) -> str:
         return f"{name} = {value!r}: unknown key; allowed here: {', '.join(_allowed(keys[:-1], schema))}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
-    message = error["msg"].removeprefix("Value error, ")
+    plain = _PLAIN.get(error["type"])
+    message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
     return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {value!r}: {message}"
 
 

@@ -19,7 +19,13 @@ PANEL = "Use a model"
 UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="A model that `rine best` stored (four_class, ...), or a model file.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model that `rine best` stored (four_class, ...), or a model file; best: that of `best.default` in "
+        "params.yaml.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Crops = Annotated[

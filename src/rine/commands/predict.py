@@ -14,7 +14,7 @@ import typer
 
 from rine.arithmetic import Mode
 from rine.commands.arguments import Found, find
-from rine.commands.options import Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
+from rine.commands.options import UNUSABLE, Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
 from rine.commands.rows import Form, Tally, resume, write_all, writer
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def predict(
     before = f", {len(done.paths)} were there already" if done else ""
     seconds = time.perf_counter() - start
     typer.echo(f"{tally}{before} (model {detector.name}, {seconds:.1f} s)", err=True)
+    if tally.unreadable and tally.judged == 0 and not done:
+        raise typer.Exit(UNUSABLE)
     if tally.unreadable or (done and done.unreadable):
         raise typer.Exit(1)
 
@@ -81,6 +83,8 @@ def _form(csv: bool, jsonl: bool, output: Path | None, resumed: bool) -> Form:
         if output.suffix not in forms:
             raise ValueError(f"--output {output}: add --csv or --jsonl, or name it .csv or .jsonl")
         form = forms[output.suffix]
+    elif output is not None and output.suffix in {".csv", ".jsonl"} and output.suffix != f".{form}":
+        raise ValueError(f"--{form} and --output {output} are two forms; choose one")
     if resumed and (form != "csv" or output is None):
         raise ValueError("--resume goes on with a CSV file: name it with --output FILE.csv")
     if output is not None and not resumed and output.is_file() and output.stat().st_size:

@@ -184,8 +184,12 @@ class Tally:
         kind = "unreadable" if verdict.error is not None else str(verdict.verdict)
         setattr(self, kind, getattr(self, kind) + 1)
 
+    @property
+    def judged(self) -> int:
+        return self.real + self.synthetic + self.inconclusive
+
     def __str__(self) -> str:
-        n = self.real + self.synthetic + self.inconclusive + self.unreadable
+        n = self.judged + self.unreadable
         parts = [f"{count} {kind}" for kind, count in vars(self).items() if count]
         return f"{n} {'picture' if n == 1 else 'pictures'}" + (f": {', '.join(parts)}" if parts else "")
 

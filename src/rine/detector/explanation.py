@@ -37,11 +37,12 @@ def explanation(image: np.ndarray, evidence: Explanation) -> Figure:
     grid = upper.add_gridspec(2, 2, width_ratios=[1.25, 1], height_ratios=[1.5, 1])
     where = upper.add_subplot(grid[:, 0])
     draw_map(where, image, evidence.map, evidence.judged)
+    where.set_anchor("N")
     where.set_title("Where: each square was judged by itself")
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), MAP), ax=where, orientation="horizontal", shrink=0.6, pad=0.02
     )
-    bar.set_label("looks real     (probability of being synthetic)     looks synthetic")
+    bar.set_label("looks real    (probability of being synthetic; numbers in %)    looks synthetic")
     where.annotate(
         textwrap.fill(evidence.looked_at, 75), (0, -0.015), xycoords="axes fraction", va="top", fontsize=7.5
     )  # fmt: skip
