@@ -436,8 +436,12 @@ def test_a_section_is_made_of_the_folders_that_it_names(
     (tmp_path / "artifacts").mkdir()
     for name in section.reads:
         (tmp_path / "artifacts" / name).symlink_to(whole / "artifacts" / name)
-    alone, among_all = section.make(study_in(tmp_path)), contents[section]
+    alone, among_all = section.make(study_in(tmp_path)), contents.get(section)
+    if section.key == "detectors":  # this study names none
+        assert alone is among_all is None
+        return
     assert alone is not None
+    assert among_all is not None
     for part in ("text", "tables", "warnings"):
         assert getattr(alone, part) == getattr(among_all, part)
     assert [figure.key for figure in alone.figures] == [figure.key for figure in among_all.figures]

@@ -55,7 +55,6 @@ def work(connection: Connection) -> None:
         seconds, folder, job = connection.recv()
         with suppress(OSError):  # a folder that is gone
             os.chdir(folder)
-        _limit_memory(bounds.FREE)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # at its end the process ends
         answer = _answer(job)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -65,7 +64,9 @@ def work(connection: Connection) -> None:
 
 def _answer(job: bytes) -> tuple[str, Any]:
     try:
+        # before the limit: it imports the function's modules, and OpenBLAS spins for ever where it may take no memory
         function, args = pickle.loads(job)
+        _limit_memory(bounds.FREE)
         return "answer", function(*args)
     except MemoryError:
         return "error", MemoryError("reading it takes more memory than a picture of its size may")
