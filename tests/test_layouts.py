@@ -17,6 +17,7 @@ from dataset_folders import (
     synthbuster,
     universal_fake_detect,
 )
+from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY, GRID_GENERATORS, SYNTHBUSTER_GENERATORS
 from rine.dataset.layouts import LAYOUTS, WITH_CLASSES, list_all
 from rine.dataset.listing import DatasetError, Listing
@@ -226,3 +227,24 @@ def test_two_data_sets_may_not_bring_the_same_source(tmp_path: Path) -> None:
     own = dataset(real=["test/*/laion/*/*"], fake=["test/*/dalle/*/*"], split="test")
     with pytest.raises(DatasetError, match=r"'diffusion' and 'laion' both bring a source 'laion'"):
         list_all(tmp_path, {"diffusion": dataset(layout="universal_fake_detect"), "laion": own})
+
+
+def test_a_table_with_truths_is_a_data_set(tmp_path: Path) -> None:
+    for i in range(4):
+        place = tmp_path / "inbox" / f"{i}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    table = tmp_path / "verdicts.csv"
+    rows = ["path,verdict,truth", "inbox/0.jpg,real,real", "inbox/1.jpg,real,Synthetic", "inbox/2.jpg,real,"]
+    table.write_text("\n".join([*rows, f"{tmp_path}/inbox/3.jpg,real,1"]) + "\n")
+    config = DatasetConfig(table="verdicts.csv", split="test")
+    listing = LAYOUTS["globs"].pictures(tmp_path, "mine", config)
+    found = [(picture.path, picture.label) for picture in listing.pictures]
+    assert found == [("inbox/0.jpg", 0), ("inbox/1.jpg", 1), ("inbox/3.jpg", 1)]
+    for row, words in (("gone.jpg,real,real", "is not there"), ("inbox/0.jpg,real,yes", "allowed: real")):
+        table.write_text("\n".join([*rows, row]) + "\n")
+        with pytest.raises(DatasetError, match=words):
+            LAYOUTS["globs"].pictures(tmp_path, "mine", config)
+    table.write_text("\n".join(rows[:2]) + "\n")
+    with pytest.raises(DatasetError, match="called synthetic"):
+        LAYOUTS["globs"].pictures(tmp_path, "mine", config)

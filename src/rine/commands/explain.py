@@ -53,6 +53,7 @@ def explain(
         from rine.commands.arguments import local_path
         from rine.detector import Detector
         from rine.detector.explain import explain as gather
+        from rine.detector.inputs import provenance_of
         from rine.detector.origin import digest_of
 
         path = local_path(image) if "://" in image else image
@@ -63,7 +64,7 @@ def explain(
         refuse_overwriting(overwrite, *written)
         detector = Detector.load(model, device=device, threshold=threshold)
         pixels = detector.pixels(path)
-        evidence = gather(detector, pixels, crops, cells, name=path, sha256=digest_of(path))
+        evidence = gather(detector, pixels, crops, cells, path, digest_of(path), provenance_of(path))
 
         from rine.detector.explanation import explanation
         from rine.drawing import png

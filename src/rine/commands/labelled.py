@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,8 +13,6 @@ from rine.commands.arguments import find
 
 if TYPE_CHECKING:
     from rine.own.pictures import Labelled
-
-TRUTHS = {"real": 0, "0": 0, "synthetic": 1, "fake": 1, "1": 1}
 
 Real = Annotated[
     list[str] | None, typer.Option("--real", help="Real pictures: a file, a folder, a glob in quotes, -; repeatable.")
@@ -48,25 +45,14 @@ def labelled(real: Iterable[str] | None, fake: Iterable[str] | None, table: Path
 
 def _rows(table: Path) -> Iterator[Labelled]:
     """Rows of the CSV that have a truth. A path leads on from here, or from the CSV's folder."""
+    from rine.dataset.labelled import truths
     from rine.own.pictures import Labelled
 
     n = 0
-    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = csv.DictReader(file)
-        if missing := {"path", "truth"} - set(rows.fieldnames or ()):
-            raise ValueError(
-                f"{table} has no column {' and no '.join(sorted(missing))}: `rine predict --csv` writes path"
-            )
-        for row in rows:
-            truth = (row["truth"] or "").strip().lower()
-            if not truth:
-                continue
-            if truth not in TRUTHS:
-                allowed = ", ".join(TRUTHS)
-                raise ValueError(f"{table}, line {rows.line_num}: truth = {truth!r}; allowed: {allowed}, or nothing")
-            beside = table.parent / row["path"]
-            path = str(beside) if not Path(row["path"]).exists() and beside.exists() else row["path"]
-            n += 1
-            yield from (Labelled(each.path, TRUTHS[truth], table.name, each.error) for each in find([path]))
+    for path, label, _ in truths(table):
+        beside = table.parent / path
+        at = str(beside) if not Path(path).exists() and beside.exists() else path
+        n += 1
+        yield from (Labelled(each.path, label, table.name, each.error) for each in find([at]))
     if not n:
         raise ValueError(f"{table}: no row has a truth yet; write real or synthetic into that column")

@@ -17,6 +17,7 @@ class DatasetConfig:
     layout: Name = "globs"
     real: tuple[str, ...] = ()
     fake: tuple[str, ...] = ()
+    table: str | None = None  # in place of globs: a CSV of `rine predict` with truths filled in
     split: Literal["train", "val", "test"] | None = None
     study: Literal["grid", "ldm"] = "grid"
     family: Name = "own"
@@ -26,9 +27,15 @@ class DatasetConfig:
 
     @model_validator(mode="after")
     def _complete(self) -> DatasetConfig:
-        if self.layout == "globs" and not (self.real and self.fake and self.split):
-            raise ValueError("a data set of one's own needs real: [globs], fake: [globs] and split: train | val | test")
-        if self.layout != "globs" and (self.real or self.fake or self.split):
+        globs = bool(self.real and self.fake)
+        if self.layout == "globs" and not (self.split and (globs or self.table)):
+            raise ValueError(
+                "a data set of one's own needs real: [globs], fake: [globs] and split: train | val | test "
+                "(or table: a CSV with truths, and split)"
+            )
+        if self.table and (self.real or self.fake):
+            raise ValueError("table names the pictures of both kinds: without real and fake")
+        if self.layout != "globs" and (self.real or self.fake or self.split or self.table):
             raise ValueError(f"layout {self.layout!r} knows its folders: real, fake and split belong to globs")
         return self
 

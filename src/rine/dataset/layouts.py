@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
+from rine.dataset.labelled import labelled
 from rine.dataset.listing import (
     SUFFIXES,
     DatasetError,
@@ -127,9 +128,12 @@ def synthbuster(root: Path, name: str, config: DatasetConfig) -> Listing:
 
 
 def globs(root: Path, name: str, config: DatasetConfig) -> Listing:
-    """A data set of one's own: globs or folders for real and fake; `split: test` makes a test set of it."""
+    """A data set of one's own: globs or folders for real and fake, or a CSV; `split: test` makes a test set of it."""
     split = str(config.split)
-    real, fake = (_globbed(root, name, key, getattr(config, key)) for key in ("real", "fake"))
+    if config.table:
+        real, fake = labelled(root, name, config.table)
+    else:
+        real, fake = (_globbed(root, name, key, getattr(config, key)) for key in ("real", "fake"))
     both = sorted(set(real) & set(fake))
     if both:
         raise DatasetError(f"data set {name!r}: {len(both)} pictures match real and fake, such as {both[0]}")

@@ -120,7 +120,10 @@ class Explanation:
         by = f"rine {origin.version}, model {verdict.model} on {origin.encoder}"
         yield f"Judged on {origin.date} by {by}; crop rule {verdict.crops}, logit {verdict.logit:.2f}"
         yield f"The model learnt from: {origin.trained_on}"
-        yield from (f"Caution: {caution}" for caution in origin.cautions)
+        if verdict.provenance:
+            yield f"The file itself, which is no part of the verdict: {verdict.provenance.words}"
+        remarks = [verdict.remark] if verdict.remark else []
+        yield from (f"Caution: {caution}" for caution in [*remarks, *origin.cautions])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

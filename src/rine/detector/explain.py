@@ -7,16 +7,19 @@ verdicts on the same picture after mild JPEG, WebP, resizing and cropping.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from rine.changes import changes, window
 from rine.detector import Detector
-from rine.detector.changes import changes, window
 from rine.detector.evidence import Block, Cell, Change, Explanation, Square
-from rine.detector.inputs import Picture, name_of
+from rine.detector.inputs import Picture, name_of, provenance_of
 from rine.detector.origin import digest_of, origin_of
 from rine.pixels.crops import GRID_SIDE, CropRule, cut, grid
 from rine.pixels.transforms import enlarged
+from rine.provenance import Provenance
 
 CELLS = 8  # crops a side of the map at most
 
@@ -28,25 +31,26 @@ def explain(
     cells: int = CELLS,
     name: str | None = None,
     sha256: str | None = None,
+    provenance: Provenance | None = None,
 ) -> Explanation:
     """Judge a picture and gather the evidence; `cells` is the number of crops a side of the map at most.
 
-    `sha256` is that of the file where `picture` is its pixels. Costs cells² + 21 passes of the encoder at most. Raises
-    `UnreadablePicture` for a file that has no pixels.
+    `sha256` and `provenance` are of the file where `picture` is its pixels. Costs cells² + 21 passes of the encoder at
+    most. Raises `UnreadablePicture` for a file that has no pixels.
     """
-    sha256 = sha256 or digest_of(picture)
+    sha256, provenance = sha256 or digest_of(picture), provenance or provenance_of(picture)
     image = detector.pixels(picture)
     if detector.small == "resize":  # so that map and crops are of one picture
         image = enlarged(image, detector.encoder.image_size)
     loaded = detector.read(image, crops, name=name or name_of(picture))  # of the pixels: a file is decoded once
     [verdict] = detector.judge([loaded], crops)
     return Explanation(
-        verdict,
+        replace(verdict, provenance=provenance),
         width=image.shape[1],
         height=image.shape[0],
         judged=squares(image.shape, crops, detector.encoder.image_size),
         map=score_map(detector, image, cells),
-        blocks=block_shares(detector, loaded.crops),
+        blocks=block_shares(detector, loaded.crops[: loaded.counts[0]]),
         changes=judge_changes(detector, image, crops),
         origin=origin_of(detector, sha256),
     )

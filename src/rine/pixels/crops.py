@@ -7,7 +7,6 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from rine.pixels.pictures import Source, open_rgb
 from rine.pixels.transforms import centre_crop, enlarged, pad, ten_crop
 
 CropRule = Literal["centre", "ten", "grid"]
@@ -30,11 +29,6 @@ def crops_of(image: np.ndarray, rule: CropRule, size: int, small: str = "pad") -
     if rule == "grid":
         return cut(image, grid(image.shape[:2], size, GRID_SIDE), size)
     raise ValueError(f"crops = {rule!r}; choose from {list(get_args(CropRule))}")
-
-
-def file_crops(source: Source, max_pixels: int, rule: CropRule, size: int, small: str) -> np.ndarray:
-    """Decode a picture and cut its crops; raises as `open_rgb` does."""
-    return crops_of(open_rgb(source, max_pixels), rule, size, small)
 
 
 def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:

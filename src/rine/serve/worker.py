@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import queue
 import threading
 import time
@@ -18,6 +17,8 @@ from rine.apart import Limits
 from rine.detector import Detector, Loaded, Verdict
 from rine.detector.evidence import Explanation
 from rine.detector.explain import explain
+from rine.detector.inputs import provenance_of
+from rine.detector.origin import digest_of
 from rine.device import usable_cores
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
@@ -57,7 +58,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def __enter__(self) -> Worker:
-        apart.start("rine.pixels.crops")
+        apart.start("rine.changes")
         self._thread.start()
         return self
 
@@ -158,8 +159,9 @@ class Worker:
     def _explain(self, job: _Job, pixels: np.ndarray) -> None:
         try:
             job.file.seek(0)
-            sha256 = hashlib.sha256(job.file.read()).hexdigest()
-            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, job.name, sha256))
+            content = job.file.read()
+            sha256, said = digest_of(content), provenance_of(content)
+            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, job.name, sha256, said))
         except Exception as error:
             words = f"the model failed on it ({type(error).__name__})"
             self._answer(job, UnreadablePicture(job.name, words))

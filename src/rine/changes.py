@@ -1,15 +1,40 @@
-"""Twenty mild changes of a picture, to see whether its verdict would hold."""
+"""Mild changes of a picture, to see whether its verdict would hold: twenty as evidence, three beside each verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from rine.pixels.crops import CropRule, crops_of
+from rine.pixels.pictures import Source, open_rgb
 from rine.pixels.transforms import recoded
 
 WINDOW = 2048  # pixels a side: changes are made to no more than this around the middle, in which the crops lie
+
+
+class Cut(NamedTuple):
+    """Crops (V, S, S, 3) of a picture, and of its versions after them, `counts` of each; its own height and width."""
+
+    crops: np.ndarray
+    counts: tuple[int, ...]
+    shape: tuple[int, int]
+
+
+def cut(image: np.ndarray, rule: CropRule, size: int, small: str, stable: bool) -> Cut:
+    """The crops of a picture (H, W, 3), and with `stable` of each version in `VERSIONS` too."""
+    versions = [crops_of(image, rule, size, small)]
+    if stable:
+        around = window(image) if rule == "centre" else image
+        versions += [crops_of(change(around), rule, size, small) for change in VERSIONS.values()]
+    return Cut(np.concatenate(versions), tuple(map(len, versions)), (image.shape[0], image.shape[1]))
+
+
+def cut_file(source: Source, max_pixels: int, rule: CropRule, size: int, small: str, stable: bool) -> Cut:
+    """Decode a picture and cut its crops; raises as `open_rgb` does."""
+    return cut(open_rgb(source, max_pixels), rule, size, small, stable)
 
 
 def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -52,3 +77,11 @@ def window(image: np.ndarray) -> np.ndarray:
     """The middle of a very large picture; it starts on a multiple of 16, the grid on which JPEG codes blocks."""
     starts = [max(side - WINDOW, 0) // 2 // 16 * 16 for side in image.shape[:2]]
     return image[starts[0] : starts[0] + WINDOW, starts[1] : starts[1] + WINDOW]
+
+
+# what `predict --stable` judges too; the crop moves by eight pixels, half of what is cut off
+VERSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "JPEG quality 90": lambda image: recoded(image, "JPEG", 90),
+    "scaled to 90 %": lambda image: _resized(image, 0.9),
+    "a crop beside it": lambda image: image[min(16, len(image) - 1) :, min(16, image.shape[1] - 1) :],
+}
