@@ -21,7 +21,7 @@ from PIL import Image
 from rine import Detector, device, params
 from rine import encoder as encoders
 from rine.features import Features
-from rine.features.table import COLUMNS
+from rine.features.table import INDEX
 from rine.features.table import read as read_table
 from rine.heads import HeadConfig, seeded_head
 from rine.heads.scoring import logits
@@ -78,8 +78,8 @@ def table(root: Path, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
             if not file.is_file():
                 picture(file, seed=int.from_bytes(hashlib.blake2b(path.encode(), digest_size=4).digest(), "big"))
             digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-            rows.append([path, label, source, "", split, 44, 40, "PNG", "RGB", digest])
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["source", "label", "path"])
+            rows.append([path, label, source, "", split, 44, 40, "PNG", "RGB", digest, "centre"])
+    return pd.DataFrame(rows, columns=list(INDEX)).sort_values(["source", "label", "path"])
 
 
 def write_index(root: Path, which: str, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:

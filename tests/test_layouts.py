@@ -17,9 +17,9 @@ from dataset_folders import (
     synthbuster,
     universal_fake_detect,
 )
-from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY, GRID_GENERATORS, SYNTHBUSTER_GENERATORS
-from rine.dataset.layouts import LAYOUTS, WITH_CLASSES, list_all
+from rine.dataset.layouts import LAYOUTS, list_all
+from rine.dataset.layouts.published import WITH_CLASSES
 from rine.dataset.listing import DatasetError, Listing
 
 
@@ -90,7 +90,7 @@ def test_together_they_are_the_test_sets_of_the_paper(tmp_path: Path) -> None:
     seeds = Seeds()
     for make in (forensynths, universal_fake_detect, dmimagedetection, synthbuster):
         make(tmp_path, seeds)
-    listings = list_all(tmp_path, {layout: dataset(layout=layout) for layout in LAYOUTS if layout != "globs"})
+    listings = list_all(tmp_path, {layout: dataset(layout=layout) for layout in PUBLISHED})
     test_sets = [t for listing in listings.values() for t in listing.test_sets]
     assert {t.generator for t in test_sets if t.study == "grid"} == set(GRID_GENERATORS)
     assert {t.generator for t in test_sets if t.study == "ldm"} == set(SYNTHBUSTER_GENERATORS)
@@ -153,6 +153,7 @@ def test_own_data_may_lie_outside_the_root(tmp_path: Path) -> None:
     assert all((tmp_path / "root" / p.path).is_file() for p in listing.pictures)
 
 
+PUBLISHED = ("forensynths", "universal_fake_detect", "dmimagedetection", "synthbuster")
 BROKEN: list[tuple[str, Callable[[Path, Seeds], None], str, str]] = [
     ("forensynths", forensynths, "train", "class folders"),
     ("forensynths", forensynths, "val", "class folders"),
@@ -227,24 +228,3 @@ def test_two_data_sets_may_not_bring_the_same_source(tmp_path: Path) -> None:
     own = dataset(real=["test/*/laion/*/*"], fake=["test/*/dalle/*/*"], split="test")
     with pytest.raises(DatasetError, match=r"'diffusion' and 'laion' both bring a source 'laion'"):
         list_all(tmp_path, {"diffusion": dataset(layout="universal_fake_detect"), "laion": own})
-
-
-def test_a_table_with_truths_is_a_data_set(tmp_path: Path) -> None:
-    for i in range(4):
-        place = tmp_path / "inbox" / f"{i}.jpg"
-        place.parent.mkdir(exist_ok=True)
-        place.touch()
-    table = tmp_path / "verdicts.csv"
-    rows = ["path,verdict,truth", "inbox/0.jpg,real,real", "inbox/1.jpg,real,Synthetic", "inbox/2.jpg,real,"]
-    table.write_text("\n".join([*rows, f"{tmp_path}/inbox/3.jpg,real,1"]) + "\n")
-    config = DatasetConfig(table="verdicts.csv", split="test")
-    listing = LAYOUTS["globs"].pictures(tmp_path, "mine", config)
-    found = [(picture.path, picture.label) for picture in listing.pictures]
-    assert found == [("inbox/0.jpg", 0), ("inbox/1.jpg", 1), ("inbox/3.jpg", 1)]
-    for row, words in (("gone.jpg,real,real", "is not there"), ("inbox/0.jpg,real,yes", "allowed: real")):
-        table.write_text("\n".join([*rows, row]) + "\n")
-        with pytest.raises(DatasetError, match=words):
-            LAYOUTS["globs"].pictures(tmp_path, "mine", config)
-    table.write_text("\n".join(rows[:2]) + "\n")
-    with pytest.raises(DatasetError, match="called synthetic"):
-        LAYOUTS["globs"].pictures(tmp_path, "mine", config)

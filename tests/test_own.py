@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import shutil
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,13 @@ from typer.testing import CliRunner
 import tiny_model
 from rine import Detector
 from rine.cli import app
+from rine.dataset.config import DatasetConfig, LabelConfig
+from rine.dataset.fact_store import FactStore
+from rine.dataset.facts import Facts, examine
+from rine.dataset.layouts import LAYOUTS
+from rine.detector import MAX_PIXELS
 from rine.models import checkpoint
+from rine.own.pictures import Labelled, judge
 from rine.scores.calibration import fit_alarms, needed, verdict
 
 
@@ -175,6 +184,10 @@ def test_what_a_model_is_worth_is_measured_and_shown(tmp_path: Path) -> None:
     code, _, said = rine(*arguments)
     assert code == 2
     assert "--overwrite" in said
+    label = LabelConfig(column="truth", real=("real",), fake=("synthetic",))
+    entry = DatasetConfig(manifest=("evaluation/pictures.csv",), folder=str(Path.cwd()), label=label, split="train")
+    listing = LAYOUTS[entry.form].pictures(tmp_path, "mine", entry)  # a data set of a study
+    assert [picture.label for picture in listing.pictures].count(1) == 24
 
 
 def test_one_class_alone_gives_its_rate(tmp_path: Path) -> None:
@@ -192,3 +205,27 @@ def test_one_class_alone_gives_its_rate(tmp_path: Path) -> None:
     low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
     interval = figures["false_alarms_zero"]["interval"]
     assert (interval["low"], interval["high"]) == pytest.approx((low, high), abs=0.05)
+
+
+def test_near_copies_of_each_other_and_of_training_pictures_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
+    smooth = Image.fromarray(tiny_model.picture(7, 9, 9)).resize((90, 90))
+    for i, quality in enumerate((95, 80, 60)):
+        smooth.save(tmp_path / f"{i}.jpg", quality=quality)
+    stored = checkpoint.load("imported.safetensors")
+    meta = {key: value for key, value in stored.meta.items() if key != "head"}
+    learnt = examine(tmp_path / "0.jpg", 10**6)
+    assert isinstance(learnt, Facts)
+    checkpoint.save(tmp_path / "m.safetensors", stored.head, meta, None, {"training": [learnt.digest]})
+    with closing(FactStore(tmp_path / "store" / "index", MAX_PIXELS)) as store:  # as `rine prepare` leaves it
+        os.utime(tmp_path / "0.jpg", (10**9, 10**9))
+        store.put([(tmp_path / "0.jpg", (tmp_path / "0.jpg").stat(), learnt)])
+    detector = Detector.load(tmp_path / "m.safetensors", device="cpu")
+    judged = judge(detector, [Labelled(str(tmp_path / f"{i}.jpg"), 0, "mine") for i in (1, 2)])
+    [note] = [note for note in judged.notes if "training pictures" in note]
+    assert "1.jpg" in note
+    assert "2.jpg" in note
+    alone = judge(replace(detector, digests={}), [Labelled(str(tmp_path / f"{i}.jpg"), 0, "mine") for i in (1, 2)])
+    assert any("nearly the same as each other" in note and "1.jpg = " in note for note in alone.notes)

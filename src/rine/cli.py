@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rine.commands.calibrate import calibrate
+from rine.commands.data import data
 from rine.commands.encoders import encoders
 from rine.commands.ending import timed
 from rine.commands.evaluate import evaluate
@@ -27,6 +28,7 @@ from rine.commands.options import (
     FeatureSet,
     Metrics,
     ParamsFile,
+    Part,
     Scores,
     Setting,
     StoredModel,
@@ -88,13 +90,18 @@ whole(
 
 @stage
 def cache(
-    encoder: Encoder, feature_set: FeatureSet, params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS
+    encoder: Encoder,
+    feature_set: FeatureSet,
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    part: Part = None,
 ) -> str:
     """Send every picture of a feature set through the frozen encoder, once for each view, and keep the tokens.
 
     What the feature store holds already is not encoded again. Example: rine cache tiny_28 train
     """
-    return run_stage("cache", read_study(params), Paths(artifacts), encoder=encoder, feature_set=feature_set)
+    item = {"encoder": encoder, "feature_set": feature_set}
+    return run_stage("cache", read_study(params), Paths(artifacts), **item, **({"part": part} if part else {}))
 
 
 @stage
@@ -194,7 +201,7 @@ def report(
 
 COMMANDS = {
     PANEL: (predict, explain, evaluate, calibrate, serve, export, import_),
-    STUDY: (init, encoders, store, verify),
+    STUDY: (init, data, encoders, store, verify),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from rine.commands.arguments import find
 
 if TYPE_CHECKING:
     from rine.own.pictures import Labelled
+
+TRUTHS = {"real": 0, "0": 0, "synthetic": 1, "fake": 1, "1": 1}
 
 Real = Annotated[
     list[str] | None, typer.Option("--real", help="Real pictures: a file, a folder, a glob in quotes, -; repeatable.")
@@ -45,14 +48,30 @@ def labelled(real: Iterable[str] | None, fake: Iterable[str] | None, table: Path
 
 def _rows(table: Path) -> Iterator[Labelled]:
     """Rows of the CSV that have a truth. A path leads on from here, or from the CSV's folder."""
-    from rine.dataset.labelled import truths
     from rine.own.pictures import Labelled
 
     n = 0
-    for path, label, _ in truths(table):
+    for path, label in _truths(table):
         beside = table.parent / path
         at = str(beside) if not Path(path).exists() and beside.exists() else path
         n += 1
         yield from (Labelled(each.path, label, table.name, each.error) for each in find([at]))
     if not n:
         raise ValueError(f"{table}: no row has a truth yet; write real or synthetic into that column")
+
+
+def _truths(table: Path) -> Iterator[tuple[str, int]]:
+    """Path and label of each row that has a truth; raises `ValueError` for another file and for another word."""
+    with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.DictReader(file)
+        if missing := {"path", "truth"} - set(rows.fieldnames or ()):
+            raise ValueError(
+                f"{table} has no column {' and no '.join(sorted(missing))}: `rine predict --csv` writes path"
+            )
+        for row in rows:
+            truth = (row["truth"] or "").strip().lower()
+            if truth and truth not in TRUTHS:
+                allowed = ", ".join(TRUTHS)
+                raise ValueError(f"{table}, line {rows.line_num}: truth = {truth!r}; allowed: {allowed}, or nothing")
+            if truth:
+                yield row["path"], TRUTHS[truth]

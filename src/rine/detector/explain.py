@@ -58,6 +58,9 @@ def explain(
 
 def squares(shape: tuple[int, ...], rule: CropRule, size: int) -> list[Square]:
     """Where the crops of a rule lie in a picture (H, W), mirrored ones once; larger than it where it is small."""
+    if rule == "resize":  # the shorter side whole
+        side = min(shape[:2])
+        return [Square((shape[1] - side) // 2, (shape[0] - side) // 2, side)]
     height, width = (max(side, size) for side in shape[:2])
     middle = (round((height - size) / 2), round((width - size) / 2))
     if rule == "grid":

@@ -59,7 +59,9 @@ def remark(shape: tuple[int, int], crops: CropRule, size: int, small: str) -> st
     if min(height, width) < size:
         done = "enlarged" if small == "resize" else "padded with black"
         return f"{width} x {height} is smaller than the {size} pixels that are judged: {done}"
-    squares = {"centre": 1, "ten": 5, "grid": GRID_SIDE**2}[crops]
+    squares = {"centre": 1, "ten": 5, "grid": GRID_SIDE**2}.get(crops, 0)
+    if not squares:  # all of it, made small
+        return None
     share = squares * size * size / (height * width)
     return f"only {share:.1%} of its {width} x {height} pixels were looked at" if share < LITTLE else None
 

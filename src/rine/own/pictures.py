@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from rine import apart
 from rine.dataset import duplicates
 from rine.dataset.fact_store import FactStore
-from rine.dataset.facts import Facts
-from rine.dataset.index import read_all, store_folder
+from rine.dataset.facts import Facts, Skipped, examine
 from rine.detector import Detector
+from rine.device import usable_cores
+from rine.paths import store_folder
 from rine.pixels.crops import CropRule
 from rine.progress import progress
 
@@ -49,9 +52,7 @@ class Judged:
 def judge(detector: Detector, pictures: Iterable[Labelled], crops: CropRule = "centre") -> Judged:
     """Read and judge pictures; raises `ValueError` for one that is named as both kinds or was trained on."""
     pictures = list(dict.fromkeys(pictures))
-    facts, _ = read_all(
-        Path(), sorted({p.path for p in pictures if p.error is None}), detector.max_pixels, workers=None
-    )
+    facts = _facts(sorted({p.path for p in pictures if p.error is None}), detector.max_pixels)
     skipped = [(p.path, p.error) for p in pictures if p.error is not None]
     rows, digests, notes = [], set(), []
     for picture in pictures:
@@ -89,6 +90,18 @@ def judge(detector: Detector, pictures: Iterable[Labelled], crops: CropRule = "c
     return Judged(table, pd.DataFrame(skipped, columns=["path", "reason"]), notes)
 
 
+def _facts(paths: list[str], max_pixels: int) -> dict[str, Facts | Skipped]:
+    """What each file is, looked at in processes apart."""
+
+    def look(path: str) -> Facts | Skipped:
+        try:
+            return apart.call(examine, Path(path), max_pixels)
+        except apart.Lost as lost:
+            return Skipped(str(lost))
+
+    return dict(apart.ahead(look, paths, usable_cores()))
+
+
 def digest_of(digests: Iterable[str]) -> str:
     """One digest of a set of pictures, whatever their order."""
     return hashlib.blake2b("\n".join(sorted(digests)).encode(), digest_size=16).hexdigest()
@@ -112,9 +125,10 @@ def _refuse_known(table: pd.DataFrame, training: frozenset[str]) -> None:
 def _near(table: pd.DataFrame, detector: Detector) -> Iterator[str]:
     """Pictures that are nearly the same as another of these, or as a training picture that was looked at here."""
     training = detector.digests.get("training", frozenset())
-    # the model file has digests alone; what pictures look like is remembered where `prepare` saw them
-    seen = FactStore(store_folder(), detector.max_pixels).entries.values() if training else []
-    hashes = {fact.digest: fact.dhash for *_, fact in seen if isinstance(fact, Facts) and fact.digest in training}
+    hashes = {}
+    if training and store_folder("index").is_dir():  # the model file has digests alone; `prepare` remembers the rest
+        with closing(FactStore(store_folder("index"), detector.max_pixels)) as store:
+            hashes = {digest: dhash for digest, dhash in store.hashes() if digest in training}
     known = pd.DataFrame({"digest": list(hashes), "dhash": list(hashes.values())}, dtype=str)
     places = [table.assign(split="test"), known.assign(split="train", path="", label=0, source="")]
     both = pd.concat([place.assign(study="grid") for place in places if len(place)] or places, ignore_index=True)
