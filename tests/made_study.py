@@ -38,6 +38,7 @@ SMALL = replace(
     ldm=replace(STUDY.ldm, epochs=(1, 3, 5), xi=(0.1, 0.2), proj_dim=(64, 128)),
 )
 SEEDS = SMALL.seeds
+GRID = [*product(SMALL.grid.xi, SMALL.grid.q, SMALL.grid.proj_dim, SEEDS)]
 
 
 def images() -> pd.DataFrame:
@@ -103,10 +104,11 @@ def write_study(artifacts: Path) -> None:
     write_index(artifacts / "index")
     settings = list(SMALL.settings.items())
     for encoder, (name, classes) in product(SMALL.encoders, settings):
-        grid = product(SMALL.grid.xi, SMALL.grid.q, SMALL.grid.proj_dim, SEEDS)
         backbone = SMALL.encoders[encoder].name
-        runs = [run("grid", classes, s, xi=x, q=q, d=d, backbone=backbone) for x, q, d, s in grid]
+        runs = [run("grid", classes, s, xi=x, q=q, d=d, backbone=backbone) for x, q, d, s in GRID]
         write_stage(artifacts / "grid" / f"{encoder}-{name}", runs, "grid")
+        shares = [{"xi": x, "q": q, "proj_dim": d, "seed": s, "block": 1, "share": 1.0} for x, q, d, s in GRID]
+        pd.DataFrame(shares).to_csv(artifacts / "grid" / f"{encoder}-{name}" / "importance.csv", index=False)
     everything = [(classes, seed) for _, classes in settings for seed in SEEDS]
     ldm = product(SMALL.ldm.epochs, SMALL.ldm.xi, SMALL.ldm.q, SMALL.ldm.proj_dim, SEEDS)
     write_stage(

@@ -36,6 +36,7 @@ def checked(study: dict) -> Params:
     [
         ("grid.foo", 1, "params: grid.foo = 1: unknown key; allowed here: epochs, xi, q, proj_dim"),
         ("encoders.tiny_28.modle", 1, "allowed here: name, model, pretrained, seed"),
+        ("encoders.tiny_28.modle", 1, "; did you mean 'model'?"),
         ("lr", "fast", "params: lr = 'fast': Input should be a valid number"),
         ("lr", True, "params: lr = True: Input should be a number, not true or false"),
         ("lr", 0, "params: lr = 0: Input should be greater than 0"),

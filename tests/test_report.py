@@ -62,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "timings.json").write_text('{"prepare": 1.5, "cache@tiny_28-train": 20.25}')
     (folder / "plots.html").write_text('<p class="notice" role="note">Sample study. ' + SMALL.about.strip() + "</p>")
     line = report(SMALL, places(folder), latex=True)
-    assert line.endswith("25 tables, 14 figures")
+    assert line.endswith("30 tables, 14 figures")
     return folder
 
 

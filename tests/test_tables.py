@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from made_study import STUDY
 from rine.dataset.generators import FAMILY
 from rine.encoder.config import EncoderConfig
 from rine.evaluation.intervals import Difference, Interval
 from rine.evaluation.selection import RULES, grid_of, rules_table
 from rine.report.by_generator import generator_table
 from rine.report.estimates import NONE, chosen
-from rine.report.head_size import n_parameters, token_size, vit_size
+from rine.report.head_size import encoder_sizes, n_parameters, vit_size
 from rine.report.rules import ORDER
 from rine.report.sections.headline import headline_table
 from rine.report.sections.headline import rules_table as rules_table_of_page
@@ -131,13 +133,14 @@ def test_an_encoder_whose_name_does_not_tell_has_no_size():
 
 
 def test_a_heads_size_is_that_of_the_tokens_that_an_entry_keeps() -> None:
-    def size(**how: Any) -> tuple[int, int] | None:
-        return token_size(EncoderConfig(name="x", model="x", pretrained="random", seed=0, **how), 12, 768)
+    def size(model: str = "ViT-B-32", **how: Any) -> tuple[int, int]:
+        entry = EncoderConfig(name="x", model=model, pretrained="random", seed=0, **how)
+        return encoder_sizes(replace(STUDY, encoders={"x": entry}), published())["x"]
 
     assert size() == (12, 768)
     assert size(token="cls+mean", blocks=(3, 12)) == (2, 1536)
     assert size(token="pooled") == (1, 768)
-    assert size(token="cls+registers") is None  # how many a named tower has is not in its name
+    assert size("vit_small_patch14_reg4_dinov2", source="timm", token="cls+registers") == (12, 5 * 384)
 
 
 def published() -> pd.DataFrame:

@@ -115,7 +115,9 @@ def _models(study: Params) -> Iterator[str]:
 
 
 def _encoders(study: Params) -> Iterator[str]:
-    """Towers that no catalogue knows, and tokens that they have not."""
+    """Towers that no catalogue knows, and two of one name, which tables would take for one."""
+    names = [config.name for config in study.encoders.values()]
+    yield from (f"encoders: two are called {name!r}; tables tell them by it" for name in names if names.count(name) > 1)
     for name, config in study.encoders.items():
         try:
             look_up(config)

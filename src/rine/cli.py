@@ -25,6 +25,7 @@ from rine.commands.options import (
     FeatureSet,
     Metrics,
     ParamsFile,
+    Part,
     Scores,
     Setting,
     StoredModel,
@@ -85,13 +86,18 @@ whole(
 
 @stage
 def cache(
-    encoder: Encoder, feature_set: FeatureSet, params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS
+    encoder: Encoder,
+    feature_set: FeatureSet,
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    part: Part = None,
 ) -> str:
     """Send every picture of a feature set through the frozen encoder, once for each view, and keep the tokens.
 
     What the feature store holds already is not encoded again. Example: rine cache tiny_28 train
     """
-    return run_stage("cache", read_study(params), Paths(artifacts), encoder=encoder, feature_set=feature_set)
+    item = {"encoder": encoder, "feature_set": feature_set}
+    return run_stage("cache", read_study(params), Paths(artifacts), **item, **({"part": part} if part else {}))
 
 
 @stage

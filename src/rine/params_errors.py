@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
+
+from rine.values import did_you_mean
 
 # keys of earlier versions -> what stands in their place
 REPLACED = {
@@ -32,10 +35,13 @@ def _explained(error: Any, schema: type) -> str:
     if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         if name in REPLACED:
             return f"{name} is no key any more: {REPLACED[name]}"
-        return f"{name} = {value!r}: unknown key; allowed here: {', '.join(_allowed(keys[:-1], schema))}"
+        allowed = _allowed(keys[:-1], schema)
+        return f"{name} = {value!r}: unknown key; allowed here: {', '.join(allowed)}{did_you_mean(keys[-1], allowed)}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "literal_error":
+        message += did_you_mean(value, re.findall("'(.*?)'", error["ctx"]["expected"]))
     return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {value!r}: {message}"
 
 

@@ -19,7 +19,7 @@ from rine.apart import bounds
 
 def main(line: int, modules: list[str]) -> None:
     """Import the modules, then make a fork for each connection that comes down the line, until it is closed."""
-    # Ctrl+C is for the process that started this one, which then closes the line; dead forks want no burial
+    # Ctrl+C is for the process that started this one, which then closes the line; the system reaps forks that died
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for module in modules:
@@ -33,7 +33,7 @@ def main(line: int, modules: list[str]) -> None:
                 requests.close()
                 break
             os.close(connections[0])
-    # what C libraries print about a file is the file's words
+    # C libraries print what they dislike about a file, which would land in our output
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with suppress(EOFError, OSError):
         work(Connection(connections[0]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 import typer
 
-from rine.files import write_whole
+from rine.files import note
 from rine.paths import Paths
 
 ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say which item of a stage is run
@@ -45,7 +44,8 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
         item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
-        _record(f"{name}@{item}" if item else name, seconds)  # as DVC calls it
+        if not kwargs.get("part"):  # a part's time is not its stage's
+            note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
         typer.echo(f"{name}: {line} ({seconds:.1f} s)")
 
     return run
@@ -72,14 +72,3 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != _PARENT:  # it was killed while this process started
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _record(stage: str, seconds: float) -> None:
-    """Keep how long a stage took, for the report; beside DVC's outputs, which hold no time."""
-    try:
-        times = dict(json.loads(TIMINGS.read_text()))
-    except (OSError, ValueError, TypeError):  # none yet, or a damaged file: not worth the stage that has just ended
-        times = {}
-    times[stage] = round(seconds, 2)
-    TIMINGS.parent.mkdir(exist_ok=True)
-    write_whole(TIMINGS, json.dumps(times, indent=1, sort_keys=True).encode())

@@ -47,6 +47,12 @@ Metrics = Annotated[Path, typer.Option(help="Where the stages write their metric
 Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
 Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
 FeatureSet = Annotated[str, typer.Argument(help="train, test, ldm, synthbuster or perturb.")]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        help="Fill the store with every 16th unit (3/16), or with what Slurm, ... says (auto): docs/clusters.md."
+    ),
+]
 StoredModel = Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")]
 Scores = Annotated[
     Path | None, typer.Option(help="A scores file (docs/scores.md) to take instead of the study, and nothing else.")

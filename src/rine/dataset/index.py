@@ -32,11 +32,6 @@ class Index:
     n_reused: int
 
 
-def store_folder() -> Path:
-    """Where facts are remembered: `$RINE_STORE`, else `.rine/store`, outside what DVC owns."""
-    return Path(os.environ.get("RINE_STORE", ".rine/store")) / "index"
-
-
 def build(config: PrepareConfig, store: Path | None = None, workers: int | None = None) -> Index:
     """List every data set, read every picture once, and lay the readable ones out in tables.
 

@@ -12,6 +12,7 @@ from rine.encoder import catalogue, tags
 from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
 from rine.encoder.files import WeightsError
+from rine.values import did_you_mean
 
 # OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
 # what lies on this machine is found without importing open_clip
@@ -144,7 +145,7 @@ def _first(fetches: Sequence[Callable[[], str]], tag: str, model: str, what: str
 def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> WeightsError:
     return WeightsError(
         f"pretrained = {tag!r} is no file here, and {whose} has no such weights for {model!r}; "
-        f"allowed: random, a path to a file, or one of {there}"
+        f"allowed: random, a path to a file, or one of {there}{did_you_mean(tag, ['random', *there])}"
     )
 
 

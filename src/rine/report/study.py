@@ -50,6 +50,7 @@ class Study:
     timings: Path = NOWHERE  # seconds by stage, as JSON
     detector_times: Path = NOWHERE  # seconds a picture by detector, as JSON
     others: tuple[Path, ...] = ()  # scores folders of other studies, to be laid beside
+    encoder_speeds: Path = NOWHERE  # views and seconds of each feature set as it was last encoded, as JSON
     _images: dict[str, dict[str, ImageScores]] = field(default_factory=dict)
 
     @property
@@ -76,22 +77,10 @@ class Study:
         Those of `validate` have one run a seed, the first seed first; those of `grid` are of the encoder in force.
         """
         if stage not in self._images:
-            folders = [self.artifacts / folder for folder in self._folders(stage)]
+            names = reading.folders_of(stage, self.params) if self.params else []
+            folders = [self.artifacts / name for name in names]
             self._images[stage] = reading.image_scores(folders, self.class_labels, self.labels.values())
         return self._images[stage]
-
-    def _folders(self, stage: str) -> list[str]:
-        if self.params is None:
-            return []
-        settings = self.params.settings
-        if stage == "grid":
-            return [f"grid/{self.params.encoder}-{setting}" for setting in settings]
-        if stage == "ablate":
-            variants = self.params.ablate.variants if self.params.ablate else ()
-            return [f"ablate/{variant}/{setting}" for setting in settings for variant in variants]
-        if stage in ("epochs", "dataset_size"):
-            return [f"{stage}/{setting}" for setting in settings]
-        return [stage]
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """A CSV file of the artifacts by its path in them, such as `index/doctor.csv`."""
@@ -182,14 +171,14 @@ def gather(
     timings: Path,
     detector_times: Path = NOWHERE,
     others: tuple[Path, ...] = (),
+    encoder_speeds: Path = NOWHERE,
 ) -> Study:
     """The study that `params` describe; nothing of it has to be there."""
     ours, theirs = reading.study_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
     labels = labels_of(ours, theirs, settings=params.settings)
     ours, theirs = label_settings(ours, labels), label_settings(theirs, labels)
-    return Study(
-        ours, theirs, params.encoders[params.encoder].name, labels, params, artifacts, timings, detector_times, others
-    )
+    name, places = params.encoders[params.encoder].name, (artifacts, timings, detector_times, others, encoder_speeds)
+    return Study(ours, theirs, name, labels, params, *places)
 
 
 def from_scores(path: Path, published: Path) -> Study:

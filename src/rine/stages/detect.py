@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rine.detectors.pictures import TABLES, Pictures, asked
 from rine.detectors.results import write
 from rine.detectors.scoring import Scored, score_all
 from rine.features.table import read
-from rine.files import write_whole
+from rine.files import note
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores.publish import publish_nothing, write_metrics
@@ -46,7 +45,9 @@ def run(study: Params, paths: Paths) -> str:
     for name, (config, part, made) in scored.items():
         about[name] = write(name, config, part, made.answers, test_sets, paths.detect(name))
     write_metrics(about, paths.metric("detect"))
-    _keep_times(paths, {name: made.seconds for name, (_, _, made) in scored.items()})
+    # of a detector with nothing new to score the last time stays
+    seconds = {name: made.seconds for name, (_, _, made) in scored.items() if made.seconds is not None}
+    note(paths.detector_times, {name: round(value, 4) for name, value in seconds.items()})
     without = {name: n for name, each in about.items() if (n := each["asked"] - each["scored"])}
     faults = "; not scored: " + ", ".join(f"{n} by {name}" for name, n in without.items()) if without else ""
     return f"{', '.join(scored)} on {len(rows)} pictures and views of them{faults}"
@@ -68,15 +69,3 @@ def _scored(study: Params, name: str, rows: pd.DataFrame) -> tuple[Any, pd.DataF
         return config, part, score_all(method, config, part, pictures, Journal(name, config, shown), name)
     finally:
         method.close()
-
-
-def _keep_times(paths: Paths, seconds: dict[str, float | None]) -> None:
-    """Seconds a picture, beside DVC's outputs, which hold no time; of a detector with nothing new to score the last."""
-    file = paths.detector_times
-    try:
-        times = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        times = {}
-    times |= {name: round(value, 4) for name, value in seconds.items() if value is not None}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json.dumps(times, indent=1, sort_keys=True).encode())

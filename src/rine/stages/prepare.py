@@ -7,22 +7,20 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from rine.dataset import index
 from rine.dataset.config import PrepareConfig
-from rine.dataset.doctor import Diagnosis, examine
+from rine.dataset.doctor import examine
 from rine.dataset.shortcuts import FEWEST
+from rine.dataset.summary import summary
 from rine.params import Params
-from rine.paths import Paths
+from rine.paths import Paths, store_folder
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
-
-LISTED = 100  # files left out that the metrics name; skipped.csv names all
-
 
 TRACKED = ("prepare", "settings", "cache.align")
 
@@ -44,7 +42,7 @@ def prepare(
     Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should, and `ValueError` for
     a class of `settings` that no training picture has: better now than after all are encoded.
     """
-    made = index.build(config, index.store_folder(), workers)
+    made = index.build(config, store_folder("index"), workers)
     _check_classes(settings or {}, made.tables["train"])
     diagnosis = examine(made, align)
     index.write(made, paths.index())
@@ -107,43 +105,3 @@ def _line(made: index.Index) -> str:
     n_sets = len(made.test_sets)
     line = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
     return f"{line}, {len(made.skipped)} left out" if len(made.skipped) else line
-
-
-def summary(made: index.Index, diagnosis: Diagnosis) -> dict[str, Any]:
-    """What `dvc metrics` shows: counts by split and class, what was left out, copies, shortcut AP."""
-    rows = diagnosis.files.to_dict("records")
-    pictures: dict[str, dict[str, int]] = {}
-    for row in rows:
-        pictures.setdefault(row["set"], {})["fake" if row["label"] else "real"] = int(row["pictures"])
-    skipped = made.skipped.head(LISTED).to_dict("records")
-    return {
-        "pictures": {
-            **{name: len(table) for name, table in made.tables.items()},
-            "sets": pictures,
-        },
-        "skipped": {"count": len(made.skipped), "files": skipped},
-        "copies": _copies(diagnosis.duplicates),
-        "shortcut_ap": _shortcuts(diagnosis.shortcuts),
-    }
-
-
-def _copies(copies: pd.DataFrame) -> dict[str, int]:
-    """Groups of copies by kind, and those that join splits that must not meet."""
-    counted = {}
-    for kind in ("exact", "near"):
-        of_kind = copies[copies["kind"] == kind]
-        counted[kind] = int(of_kind["group"].nunique())
-        counted[f"{kind}_across"] = int(of_kind.loc[of_kind["across"].astype(bool), "group"].nunique())
-    return counted
-
-
-def _shortcuts(baselines: pd.DataFrame) -> dict[str, Any]:
-    """Shortcut AP by set: raw, where pictures are aligned aligned, and raw with file size."""
-    shown: dict[str, Any] = {}
-    for column, name in (("ap", "raw"), ("ap_aligned", "aligned"), ("ap_file_size", "with_file_size")):
-        values = baselines.set_index("set")[column].dropna()
-        tests = values[baselines.set_index("set")["split"].reindex(values.index) == "test"]
-        if len(values):
-            mean = {"mean_of_test_sets": round(float(tests.mean()), 4)} if len(tests) else {}
-            shown[name] = {**mean, **{str(key): float(value) for key, value in values.items()}}
-    return shown

@@ -7,6 +7,7 @@ from rine.report.sections import (
     curves,
     dataset_size,
     detectors,
+    encoders,
     epochs,
     generators,
     grid,
@@ -20,7 +21,8 @@ from rine.report.sections import (
 )
 
 _IN_ORDER = (
-    headline, generators, metrics, curves, baselines, detectors, ablate, perturb, epochs, dataset_size, ldm, grid,
+    headline, generators, encoders, metrics, curves, baselines, detectors, ablate, perturb, epochs, dataset_size, ldm,
+    grid,
     inside, pictures, making,
 )  # fmt: skip
 SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]

@@ -11,17 +11,22 @@ from matplotlib.figure import Figure as Drawing
 
 from rine.dataset.generators import title
 from rine.drawing import EDGE, canvas, percent_axis
-from rine.evaluation.intervals import Interval
-from rine.evaluation.metrics import evaluate
 from rine.pixels.perturbations import PERTURBATIONS
-from rine.report import estimates
 from rine.report.labels import METRICS
-from rine.report.methods import Method, methods_of, on_common
+from rine.report.methods import Method, methods_of
 from rine.report.section import Content, Figure, Section, long
-from rine.report.study import REPORTED_FROM, TEST_SETS, Study
+from rine.report.standings import (
+    by_expectation,
+    calibrated_error,
+    differences_from,
+    interval_of,
+    intervals_of,
+    sets_of_methods,
+    unseen,
+)
+from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import CHANCE_NOTE, MISSING, Cell, Row, Table, difference, number, percent, text
 from rine.scores import ImageScores
-from rine.scores.test_sets import with_both_classes
 
 STUDIES = {"grid": "the test sets", "ldm": "Synthbuster"}  # the paper never averages the two together
 COLUMNS = ["Method", "unseen", "Acc.", "AP", "AUC", "Acc.", "AP", "found", "false", "ECE", "pictures", "s"]
@@ -37,8 +42,8 @@ def make(study: Study) -> Content | None:
         return None
     tables, figures = [], []
     for name, words in STUDIES.items():
-        sets = _sets(study, methods, name)
-        shown = _sorted([each for each in methods if len(each.by_generator(sets))], sets, name)
+        sets = sets_of_methods(study, methods, name)
+        shown = by_expectation([each for each in methods if len(each.by_generator(sets))], sets, name)
         if not shown:
             continue
         tables.append(methods_table(study, name, words, shown, sets))
@@ -48,40 +53,18 @@ def make(study: Study) -> Content | None:
     return Content(_left_out(study, methods), [*tables, *perturbed], figures)
 
 
-def _sets(study: Study, methods: Sequence[Method], name: str) -> pd.DataFrame:
-    """Test sets of one study; of a scores file the generators that it names."""
-    if len(study.test_sets):
-        return study.test_sets[study.test_sets["study"] == name]
-    generators = dict.fromkeys(each for method in methods for each in method.table.get("generator", []))
-    there = [each for each in generators if study.in_study("LDM" if name == "ldm" else "", each)]
-    return pd.DataFrame({column: there for column in TEST_SETS}, dtype=object)
-
-
-def _sorted(methods: Sequence[Method], sets: pd.DataFrame, name: str) -> list[Method]:
-    return sorted(methods, key=lambda method: -np.nan_to_num(unseen(method, sets, name), nan=-1.0))
-
-
-def unseen(method: Method, sets: pd.DataFrame, name: str) -> float:
-    """AP to expect on a generator that had no part in the choice of the model.
-
-    Of a model that was chosen on these test sets what the test-blind rule reports; of any other its mean.
-    """
-    chosen = method.chosen.get((name, "ap"), math.nan)
-    return chosen if not math.isnan(chosen) else float(method.by_generator(sets)["ap"].mean())
-
-
 def methods_table(study: Study, name: str, words: str, methods: Sequence[Method], sets: pd.DataFrame) -> Table:
     """A row for each method, in the order of what to expect on an unseen generator."""
     base = next((each for each in methods if each.kind == "ours"), None)
-    own = _intervals(study, {each.name: each.scores for each in methods if each.scores}, sets)
+    of_methods = intervals_of(study, methods, sets)
     rows = []
     for method in methods:
         means = method.by_generator(sets).mean()
         cells = [text(method.name), percent(unseen(method, sets, name))]
-        cells += [percent(means[metric], _bounds(own, method, metric)) for metric in METRICS]
+        cells += [percent(means[metric], interval_of(method, metric, of_methods)) for metric in METRICS]
         cells += [percent(method.auc(sets)), *_against(study, method, base, sets)]
         cells += [percent(value) for value in method.at_threshold(sets)]
-        cells += [percent(_calibrated_error(method, sets)), text(_counted(method)), number(method.seconds, 3)]
+        cells += [percent(calibrated_error(method, sets)), text(_counted(method)), number(method.seconds, 3)]
         rows.append(Row(cells, strong=method is base))
     notes = [
         "Sorted by AP to expect on an unseen generator: of ours what leaving each generator out of the choice reports; "
@@ -95,42 +78,11 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
     return Table(f"methods_{name}", f"Methods on {words} (%)", COLUMNS, rows, GROUPS, notes)
 
 
-def _intervals(study: Study, scores: dict[str, ImageScores], sets: pd.DataFrame) -> estimates.Intervals:
-    def sets_of(name: str) -> pd.DataFrame:
-        return with_both_classes(scores[name].images, sets)
-
-    return estimates.intervals(scores, sets_of, study.params.report if study.params else None)
-
-
-def _bounds(intervals: estimates.Intervals, method: Method, metric: str) -> Interval | None:
-    return None if metric == "acc" and method.no_threshold else intervals.of(method.name, metric)
-
-
 def _against(study: Study, method: Method, base: Method | None, sets: pd.DataFrame) -> list[Cell]:
-    """Differences of accuracy and AP from the first of ours, paired by picture."""
-    if base is None or base.scores is None or method.scores is None or method is base:
+    """Differences of accuracy and AP from the first of ours."""
+    if method is base or base is None or (differences := differences_from(base, method, study, sets)) is None:
         return [Cell("" if method is base else MISSING)] * len(METRICS)
-    scores = dict(zip(("method", "base"), on_common(method.scores, base.scores), strict=True))
-    intervals = _intervals(study, scores, sets)
-    means = [
-        Method(name, "", each, no_threshold=method.no_threshold).by_generator(sets) for name, each in scores.items()
-    ]
-    cells = []
-    for metric in METRICS:
-        paired = intervals.paired_difference("method", metric, intervals, "base")
-        value = float((means[0][metric] - means[1][metric]).mean())
-        cells.append(difference(value, paired, bounds=True))
-    return cells
-
-
-def _calibrated_error(method: Method, sets: pd.DataFrame) -> float | None:
-    if method.scores is None:
-        return None
-    logits = method.scores.logits[0]
-    values = [evaluate(each.labels, logits[each.rows], method.calibration)["calibrated_ece"].value
-              for each in method.sets(sets)]  # fmt: skip
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    return [difference(*differences[metric], bounds=True) for metric in METRICS]
 
 
 def _counted(method: Method) -> str:
@@ -197,14 +149,14 @@ def _left_out(study: Study, methods: Sequence[Method]) -> list[str]:
 
 
 def _figure(study: Study, name: str, words: str, methods: Sequence[Method], sets: pd.DataFrame) -> Figure:
-    own = _intervals(study, {each.name: each.scores for each in methods if each.scores}, sets)
+    of_methods = intervals_of(study, methods, sets)
     rows = []
     for method in methods:
         means = method.by_generator(sets).mean()
-        bounds = {metric: _bounds(own, method, metric) for metric in METRICS}
+        bounds = {metric: interval_of(method, metric, of_methods) for metric in METRICS}
         ends = {
-            f"{metric}_{end}": getattr(found, end) if found else math.nan
-            for metric, found in bounds.items()
+            f"{metric}_{end}": getattr(interval, end) if interval else math.nan
+            for metric, interval in bounds.items()
             for end in ("low", "high")
         }
         rows.append({"method": method.name, "ours": method.kind == "ours", **means, **ends})

@@ -13,8 +13,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from rine.drawing import EDGE, canvas, fill_style, legend_below, line_style, percent_axis
+from rine.evaluation.selection.grid import CONFIGURATION
 from rine.report.by_setting import means_by
-from rine.report.estimates import CONFIGURATION, run_means
+from rine.report.estimates import run_means
 from rine.report.head_size import encoder_sizes, n_parameters
 from rine.report.labels import METRICS, settings_of
 from rine.report.section import Content, Figure, Section, long

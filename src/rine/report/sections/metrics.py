@@ -49,9 +49,9 @@ def _reasons(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
     for setting, table in tables.items():
         overall = table[(table["level"] == "overall") & table["value"].isna()].set_index("metric")
-        each = table[table["level"] == "generator"].groupby("metric")["reason"].first()
+        by_metric = table[table["level"] == "generator"].groupby("metric")["reason"].first()
         for name in overall.index.intersection([name for name in ALL_METRICS if "nll" not in name]):
-            reasons.setdefault((setting, str(each[name])), []).append(ALL_METRICS[str(name)].title)
+            reasons.setdefault((setting, str(by_metric[name])), []).append(ALL_METRICS[str(name)].title)
     return [f"– in {setting}: {', '.join(titles)}: {reason}." for (setting, reason), titles in reasons.items()]
 
 

@@ -6,17 +6,36 @@ block by a linear layer, or by whether the nearest training picture is a real or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rine.features import Features
+from rine.features.sets import Sets
 from rine.heads.tokens import TokenSet, rows_by_picture
+from rine.scores import IMAGE_COLUMNS, ImageScores
 
 MOST = 20_000  # training pictures: scikit-learn wants the tokens of all of them in memory, as float32
 _ITERATIONS = 1000  # at most, of the linear probes' solver
 _ROWS_PER_BATCH = 2048
+
+
+def baseline_scores(sets: Sets, test: Features, seed: int) -> Sequence[ImageScores]:
+    """A run for each baseline, trained on `sets` and scored on `test`; none where there is only one class to learn."""
+    if sets.train.rows["label"].nunique() < 2:
+        return []
+    logits = scores(sets.train, test)  # name -> (N,)
+    none: dict[str, object] = dict.fromkeys(("xi", "q", "d", "batch_size", "lr", "epochs", "fraction"))
+    shared: dict[str, object] = {"study": "validate", "training_set": "progan", "backbone": test.encoder_name}
+    shared |= {"n_classes": len(sets.classes), "classes": " ".join(sorted(sets.classes))}
+    runs = pd.DataFrame([shared | none | {"variant": f"baseline:{name}", "seed": seed} for name in logits])
+    images = test.rows[IMAGE_COLUMNS].reset_index(drop=True)
+    return [ImageScores(runs, images, np.stack(list(logits.values())))]
 
 
 def scores(learn: TokenSet, test: TokenSet) -> dict[str, np.ndarray]:
