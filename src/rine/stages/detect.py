@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from rine.features.table import read
 from rine.files import note
 from rine.params import Params
 from rine.paths import Paths
+from rine.pixels.pictures import place
 from rine.scores.publish import publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
 
@@ -65,7 +65,7 @@ def _scored(study: Params, name: str, rows: pd.DataFrame) -> tuple[Any, pd.DataF
             "align": align and asdict(align),
             "perturb": perturbed and {"mode": perturbed.mode, "seed": perturbed.seed},
         }
-        pictures = Pictures(Path(study.prepare.root), study.prepare.max_pixels, align, perturbed)
+        pictures = Pictures(place(study.prepare.root), study.prepare.max_pixels, align, perturbed)
         return config, part, score_all(method, config, part, pictures, Journal(name, config, shown), name)
     finally:
         method.close()
