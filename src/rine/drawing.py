@@ -114,10 +114,11 @@ def drawable(text: str) -> str:
 
 
 def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
-    """One legend for the whole figure, under it, where it covers nothing."""
+    """One legend for the whole figure, under it, where it covers nothing; in as many columns as it has room for."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        columns = min(len(labels), 6)
+        inches = 0.55 + 0.068 * max(map(len, labels))  # of an entry: its mark, and letters of 8 points
+        columns = max(1, min(len(labels), 6, int(figure.get_figwidth() / inches)))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title or None)
 
 
