@@ -42,7 +42,7 @@ class Records:
         """Mask (n,) of the pictures that have facts."""
         return self._known[numbers]
 
-    def digests(self, numbers: np.ndarray) -> np.ndarray:
+    def digests(self, numbers: np.ndarray) -> pd.Series:
         """The digest of each, as text (n,)."""
         return _hex(self._rows["digest"][numbers])
 
