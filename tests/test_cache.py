@@ -21,7 +21,7 @@ from PIL import Image
 from rine import Detector, device, params
 from rine import encoder as encoders
 from rine.features import Features
-from rine.features.table import COLUMNS
+from rine.features.table import INDEX
 from rine.features.table import read as read_table
 from rine.heads import HeadConfig, seeded_head
 from rine.heads.scoring import logits
@@ -41,7 +41,7 @@ def study(root: Path, **changes: object) -> dict:
     raw = yaml.safe_load(STUDY.read_text())
     raw["encoders"] = {
         "tiny": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 0},
-        "other": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 1},
+        "other": {"name": "ViT-T/16 b", "model": TOWER, "pretrained": "random", "seed": 1},
     }
     raw["encoder"] = "tiny"
     raw["prepare"]["root"] = str(root / "data")
@@ -78,14 +78,15 @@ def table(root: Path, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
             if not file.is_file():
                 picture(file, seed=int.from_bytes(hashlib.blake2b(path.encode(), digest_size=4).digest(), "big"))
             digest = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-            rows.append([path, label, source, "", split, 44, 40, "PNG", "RGB", digest])
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["source", "label", "path"])
+            rows.append([path, label, source, "", split, 44, 40, "PNG", "RGB", digest, "centre"])
+    return pd.DataFrame(rows, columns=list(INDEX)).sort_values(["source", "label", "path"])
 
 
 def write_index(root: Path, which: str, counts: dict[tuple[str, int, str], int]) -> pd.DataFrame:
     pictures = table(root, counts)
     folder = root / "artifacts" / "index"
     folder.mkdir(parents=True, exist_ok=True)
+    pictures["crops"] = "ten" if which == "synthbuster" else "centre"
     pictures.to_csv(folder / f"{which}.csv", index=False)
     return pictures
 
@@ -225,8 +226,9 @@ def test_perturbed_sets_hold_the_drawn_half_and_the_sweeps(root: Path) -> None:
     assert set(swept["view"]) == {"jpeg:90", "jpeg:50", "noise:1.5"}
 
 
-def test_ten_crops_for_synthbuster(root: Path) -> None:
-    write_index(root, "synthbuster", {("firefly", 1, "test"): 2})
+def test_ten_crops_where_the_data_set_says_so(root: Path) -> None:
+    pictures = write_index(root, "synthbuster", {("firefly", 1, "test"): 2})
+    pictures.assign(crops="ten").to_csv(root / "artifacts" / "index" / "synthbuster.csv", index=False)
     cache("tiny-synthbuster", parsed(root), root / "artifacts")
     rows = Features.open(root / "artifacts" / "features" / "tiny" / "synthbuster").rows
     assert rows["view"].tolist() == [str(i) for i in range(10)] * 2

@@ -12,7 +12,7 @@ from scipy.stats import beta
 
 from graph import items
 from rine.evaluation.intervals import share
-from rine.params import Params, ParamsError
+from rine.params import Params
 from rine.report.sections import one_class
 from rine.report.study import gather
 from rine.running import run_stage as run
@@ -106,11 +106,6 @@ def test_reals_that_another_set_has_are_encoded_once(made: SmallStudy) -> None:
     sets = pd.read_csv(made.paths.index("test_sets"), keep_default_na=False).set_index("generator")
     assert sets.loc["more", ["real", "fake"]].to_list() == ["both", ""]
     assert sets.loc["made", ["real", "fake", "family", "released"]].to_list() == ["", "made", "Flow", "2024-05-01"]
-
-
-def test_only_a_test_set_may_have_one_class() -> None:
-    with pytest.raises(ParamsError, match="a test set may have one of them alone"):
-        study_of(Path(), DATASETS | {"shapes": {"real": ["a"], "split": "train"}}, {"shapes": ["shapes"]})
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 20), (3, 20), (20, 20), (117, 1000)])

@@ -4,8 +4,8 @@
 threads, so that another is there in milliseconds; they wait for the next call, and end with this process.
 """
 
-from rine.apart.calls import Limits, call, start
+from rine.apart.calls import SECONDS, Limits, call, start
 from rine.apart.processes import CRASHED, Lost
 from rine.apart.threads import ahead
 
-__all__ = ["CRASHED", "Limits", "Lost", "ahead", "call", "start"]
+__all__ = ["CRASHED", "SECONDS", "Limits", "Lost", "ahead", "call", "start"]

@@ -17,6 +17,7 @@ from rine.dataset.doctor import examine
 from rine.dataset.summary import summary
 from rine.params import Params
 from rine.paths import Paths, store_folder
+from rine.terminal import message
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
@@ -59,7 +60,7 @@ def prepare(
     paths.metric("prepare").write_text(text + "\n", encoding="utf-8")
     _warn(diagnosis.findings)
     for warning in [*_linked(Path(config.root)), *_lacking(made)]:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(message(f"warning: {warning}"), file=sys.stderr)
     return _line(made)
 
 
@@ -111,7 +112,7 @@ def _lacking(made: index.Index) -> Iterator[str]:
 
 def _warn(findings: pd.DataFrame) -> None:
     for row in findings[findings["severity"] == "warning"].to_dict("records"):
-        print(f"warning: {row['set']}: {row['finding']}".replace(": : ", ": "), file=sys.stderr)
+        print(message(f"warning: {row['set']}: {row['finding']}".replace(": : ", ": ")), file=sys.stderr)
 
 
 def _line(made: index.Index) -> str:
