@@ -41,7 +41,7 @@ def study(root: Path, **changes: object) -> dict:
     raw = yaml.safe_load(STUDY.read_text())
     raw["encoders"] = {
         "tiny": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 0},
-        "other": {"name": "ViT-T/16", "model": TOWER, "pretrained": "random", "seed": 1},
+        "other": {"name": "ViT-T/16 b", "model": TOWER, "pretrained": "random", "seed": 1},
     }
     raw["encoder"] = "tiny"
     raw["prepare"]["root"] = str(root / "data")
@@ -226,8 +226,9 @@ def test_perturbed_sets_hold_the_drawn_half_and_the_sweeps(root: Path) -> None:
     assert set(swept["view"]) == {"jpeg:90", "jpeg:50", "noise:1.5"}
 
 
-def test_ten_crops_for_synthbuster(root: Path) -> None:
-    write_index(root, "synthbuster", {("firefly", 1, "test"): 2})
+def test_ten_crops_where_the_data_set_says_so(root: Path) -> None:
+    pictures = write_index(root, "synthbuster", {("firefly", 1, "test"): 2})
+    pictures.assign(crops="ten").to_csv(root / "artifacts" / "index" / "synthbuster.csv", index=False)
     cache("tiny-synthbuster", parsed(root), root / "artifacts")
     rows = Features.open(root / "artifacts" / "features" / "tiny" / "synthbuster").rows
     assert rows["view"].tolist() == [str(i) for i in range(10)] * 2

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 import tiny_model
 from rine.cli import app
 from rine.commands.arguments import find
-from rine.commands.rows import COLUMNS, printable, resume, writer
+from rine.commands.rows import COLUMNS, resume, writer
 from rine.detector import Verdict
+from rine.terminal import printable
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rine.commands.options import Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
+from rine.terminal import message
 
 
 def explain(
@@ -63,5 +64,5 @@ def explain(
         f"{verdict.verdict}: probability {verdict.probability:.3f}, logit {verdict.logit:.2f}; {evidence.stability}"
     )
     for caution in detector.cautions:
-        typer.echo(f"caution: {caution}", err=True)
-    typer.echo(f"wrote {written[0]} and {written[1]}", err=True)
+        typer.echo(message(f"caution: {caution}"), err=True)
+    typer.echo(message(f"wrote {written[0]} and {written[1]}"), err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rine.commands.options import plain_errors
+from rine.terminal import message
 
 
 def import_(
@@ -37,4 +38,4 @@ def import_(
 
         name = ENCODER.name if encoder == ENCODER.model else encoder
         config = EncoderConfig(name=name, model=encoder, pretrained=pretrained, seed=0)
-        typer.echo(convert(file, output, setting, config))
+        typer.echo(message(convert(file, output, setting, config)))

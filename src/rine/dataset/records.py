@@ -42,9 +42,10 @@ class Records:
         """Mask (n,) of the pictures that have facts."""
         return self._known[numbers]
 
-    def first_digits(self, numbers: np.ndarray) -> np.ndarray:
-        """The first eight hex digits of each digest, as a number (n,)."""
-        return np.ascontiguousarray(self._rows["digest"][numbers]).view(">u4").reshape(-1, 4)[:, 0]
+    def lowest(self, numbers: np.ndarray, share: float) -> list[str]:
+        """The lowest digests: so large a share of those that there are."""
+        distinct = np.unique(self._rows["digest"][numbers])
+        return _hex(distinct[: round(share * len(distinct))]).tolist()
 
     def columns(self, numbers: np.ndarray) -> pd.DataFrame:
         """The fields of `Facts` as columns."""
