@@ -169,6 +169,21 @@ def test_globs_lead_into_archives(tmp_path: Path) -> None:
     assert pictures == ["a.zip!real/1.png", "a.zip!deep/fake/1.png", "a.zip!deep/fake/2.png"]
 
 
+def test_a_test_set_is_called_by_its_entry(tmp_path: Path) -> None:
+    """Or by `generator`, which of a table is a column."""
+    aigi(tmp_path)
+    openfake(tmp_path)
+    keys = {"tree": "aigi/test/sdv1.4/{label}", "real": "0_real", "split": "test", "generator": "SD 1.4"}
+    assert list(sets(listed(tmp_path, sd14=keys)["sd14"])) == ["SD 1.4"]
+    assert sets(listed(tmp_path, openfake=OPENFAKE | {"label": "real"})["openfake"]) == {"openfake": ("openfake", "")}
+
+
+def test_what_excluding_leaves_of_a_set_is_of_one_class(tmp_path: Path) -> None:
+    aigi(tmp_path)
+    listing = listed(tmp_path, aigi=AIGI | {"exclude": ["aigi/test/sdv1.4/0_real", "aigi/test/Mid*"]})["aigi"]
+    assert sets(listing) == {"aigi/sdv1.4": ("", "aigi/sdv1.4")}
+
+
 LISTS: dict[str, Any] = {
     "manifest": ["lists/*"], "path": "filename", "label": {"column": "typ", "real": ["REAL"]}, "generator": "src",
     "folder": "", "split": "test",
