@@ -105,7 +105,7 @@ def test_a_stored_model_without_a_calibration_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"colour": 1}, "colour is unknown"),
+        ({"colour": 1}, "colour = 1: unknown key"),
         ({"classes": None}, None),
         ({"encoder": {"name": "x"}}, "model"),
         ({"calibration": {"slope": 1}}, "slope"),
@@ -119,7 +119,7 @@ def test_impossible_meta_is_refused_before_anything_is_written(
     meta = META | change
     if message is None:
         del meta["classes"]
-        message = "classes is missing"
+        message = "classes: missing"
     with pytest.raises(CheckpointError, match=message):
         checkpoint.save(tmp_path / "m.safetensors", head(), meta)
     assert not list(tmp_path.iterdir())
@@ -154,7 +154,7 @@ def altered(tmp_path: Path, change: Any) -> Path:
         (lambda t, h: h.update(format=7), "format 7"),
         (lambda t, h: h["head"].update(pool="max"), "pool = 'max'"),
         (lambda t, h: h["head"].update(depth=2), "header cannot be read"),
-        (lambda t, h: h["meta"].pop("encoder"), "encoder is missing"),
+        (lambda t, h: h["meta"].pop("encoder"), "encoder: missing"),
         (lambda t, h: h["head"].update(proj_dim=10**6), "does not fit"),
     ],
 )

@@ -210,7 +210,7 @@ def test_reals_of_another_entry_are_one_source(tmp_path: Path) -> None:
     made = listed(tmp_path, flux=fakes["flux"], **{"raise": raised}, sd=fakes["sd"])
     assert sets(made["flux"]) == {"flux": ("raise", "flux")}
     assert sets(made["sd"]) == {"sd": ("raise", "sd")}
-    assert sets(made["raise"]) == {"raise": ("raise", "raise")}
+    assert sets(made["raise"]) == {"raise": ("raise", "")}
     pictures = [(p.source, p.label, p.path) for listing in made.values() for p in listing.pictures]
     assert len(pictures) == len(set(pictures)) == 6, "encoded, counted and drawn once"
 

@@ -43,6 +43,8 @@ UNTRACKED = {
     "rine.encoder.config",
     "rine.encoder.facts",
     "rine.params_errors",
+    "rine.params_file",
+    "rine.terminal",
     "rine.values",
     "rine.paths",
     "rine.features.table",

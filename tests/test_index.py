@@ -192,21 +192,44 @@ def test_the_store_does_not_grow_without_end(tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM facts").fetchone() == (1,)
 
 
-def test_validation_is_a_share_that_stays(tmp_path: Path) -> None:
+def test_validation_is_the_same_share_of_each_class_and_stays(tmp_path: Path) -> None:
     root, seeds = tmp_path / "data", Seeds()
     seeds.folder(root / "real", 60, size=(8, 8))
-    seeds.folder(root / "fake", 60, size=(8, 8))
+    seeds.folder(root / "fake", 20, size=(8, 8))
     study = config(root, mine={"real": ["real"], "fake": ["fake"], "split": "train", "val_fraction": 0.25})
-    before = index.build(study).tables["train"].set_index("path")["split"]
-    assert 15 <= (before == "val").sum() <= 45  # 30 expected, standard deviation 4.7
-    assert set(before) == {"train", "val"}
-    shutil.rmtree(root / "real")
-    seeds.last = 0
-    seeds.folder(root / "real", 60, size=(8, 8))
+    table = index.build(study).tables["train"].set_index("path")
+    before = table["split"]
+    assert table[before == "val"].groupby("label").size().to_dict() == {0: 15, 1: 5}
     seeds.last = 1000
-    seeds.folder(root / "real" / "more", 20, size=(8, 8))
+    seeds.folder(root / "real" / "more", 4, size=(8, 8))
     after = index.build(study).tables["train"].set_index("path")["split"]
-    assert after.loc[before.index].equals(before)
+    assert (after.loc[before.index] != before).sum() <= 4  # one picture moves at most one other
+    assert after.loc[[path for path in before.index if path.startswith("fake")]].equals(before.filter(like="fake"))
+
+
+def test_a_picture_of_two_training_sets_is_for_validation_in_both(tmp_path: Path) -> None:
+    root, seeds = tmp_path / "data", Seeds()
+    for folder, n in (("shared", 20), ("more", 20), ("a", 8), ("b", 8)):
+        seeds.folder(root / folder, n, size=(8, 8))
+    sets = {"a": ["shared"], "b": ["shared", "more"]}
+    study = config(root, **{
+        name: {"real": real, "fake": [name], "split": "train", "val_fraction": 0.25} for name, real in sets.items()
+    })  # fmt: skip
+    table = index.build(study).tables["train"]
+    assert table.groupby(["digest", "label"])["split"].nunique().max() == 1
+    assert (table[table["source"] == "a"]["split"] == "val").sum() >= 5 + 2
+
+
+@pytest.mark.parametrize("written", ["GAN", "gan", "Gan"])
+def test_a_family_of_the_papers_is_known_however_it_is_written(tmp_path: Path, written: str) -> None:
+    root, seeds = tmp_path / "data", Seeds()
+    for folder in ("real", "fake"):
+        seeds.folder(root / folder, 1, size=(8, 8))
+    entry = {"real": ["real"], "fake": ["fake"], "split": "test"}
+    study = config(root, seeingdark=entry | {"family": written}, other=entry | {"family": "Flow"})
+    sets = index.build(study).test_sets
+    assert sets["family"].to_list() == ["gan", "Flow"]
+    assert sets["title"].to_list() == ["", ""]  # its own name, not that of the paper's set
 
 
 def test_no_root_and_no_data_sets(tmp_path: Path) -> None:

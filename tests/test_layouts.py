@@ -138,7 +138,7 @@ def test_own_data(tmp_path: Path) -> None:
         ("mine/r/x/1.jpg", 0, "its name", "test"),
         ("mine/f/4.png", 1, "its name", "test"),
     ]
-    assert [tuple(t) for t in test.test_sets] == [("its name", "diffusion", "ldm", "its name", "its name")]
+    assert [tuple(t) for t in test.test_sets] == [("its name", "diffusion", "ldm", "its name", "its name", "", "")]
     train = listed(tmp_path, "globs", **keys, split="train")
     assert not train.test_sets
     assert {p.category for p in train.pictures} == {"its name"}

@@ -19,8 +19,9 @@ import tiny_model
 from rine.cli import app
 from rine.commands.arguments import find
 from rine.commands.resume import resume
-from rine.commands.rows import COLUMNS, printable, writer
+from rine.commands.rows import COLUMNS, writer
 from rine.detector import Verdict
+from rine.terminal import printable
 
 
 @pytest.fixture(scope="module")

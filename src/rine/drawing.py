@@ -62,10 +62,11 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
 
 def line_style(index: int) -> dict[str, Any]:
     """Properties of the `index`-th series as a line."""
+    again = index // len(COLOURS)  # a colour comes back with another marker and other dashes
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": DASHES[index % len(DASHES)],
+        "marker": MARKERS[(index + again) % len(MARKERS)],
+        "linestyle": DASHES[(index + 2 * again) % len(DASHES)],
         "markeredgecolor": EDGE,
         "markeredgewidth": 0.4,
     }
@@ -76,7 +77,7 @@ def fill_style(index: int) -> dict[str, Any]:
     dark = index % len(COLOURS) == 0
     return {
         "facecolor": COLOURS[index % len(COLOURS)],
-        "hatch": HATCHES[index % len(HATCHES)],
+        "hatch": HATCHES[(index + index // len(COLOURS)) % len(HATCHES)],
         "edgecolor": "#ffffff" if dark else EDGE,
         "linewidth": 0.5,
     }

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -18,8 +17,9 @@ from rine.dataset.config import PrepareConfig
 from rine.detectors.config import Detectors
 from rine.encoder.config import EncoderConfig
 from rine.params_errors import explained
+from rine.params_file import read_plain
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
-from rine.values import STRICT, Auto, Count, Fraction, Integer, Name, NonNegative, Positive, Real, Seed
+from rine.values import STRICT, Auto, Count, Fraction, Integer, Layers, Name, NonNegative, Positive, Real, Seed
 
 
 class ParamsError(ValueError):
@@ -54,7 +54,7 @@ Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 class GridConfig:
     epochs: Count
     xi: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
-    q: Counts
+    q: Annotated[tuple[Layers, ...], Field(min_length=1)]
     proj_dim: Counts
 
 
@@ -62,7 +62,7 @@ class GridConfig:
 class LdmConfig:
     epochs: Counts
     xi: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
-    q: Counts
+    q: Annotated[tuple[Layers, ...], Field(min_length=1)]
     proj_dim: Counts
 
 
@@ -181,9 +181,9 @@ def read(path: Path | str) -> Params:
     if not path.is_file():
         raise ParamsError(f"{path}: no such params file; the study in force is params.yaml, others lie in pipeline/")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not YAML: {error}") from error
+        raw = read_plain(path)
+    except ValueError as error:
+        raise ParamsError(str(error)) from error
     return parse(raw, str(path))
 
 

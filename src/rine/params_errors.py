@@ -42,14 +42,20 @@ def _explained(error: Any, schema: type) -> str:
         if name in REPLACED:
             return f"{name} is no key any more: {REPLACED[name]}"
         allowed = _allowed(keys[:-1], schema)
-        return f"{name} = {value!r}: unknown key; allowed here: {', '.join(allowed)}{did_you_mean(keys[-1], allowed)}"
+        meant = did_you_mean(keys[-1], allowed)
+        return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{meant}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
     plain = _PLAIN.get(error["type"])
     message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
         message += did_you_mean(value, re.findall("'(.*?)'", error["ctx"]["expected"]))
-    return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {value!r}: {message}"
+    return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {_short(value)}: {message}"
+
+
+def _short(value: Any, most: int = 300) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _allowed(keys: list[str], schema: Any) -> list[str]:

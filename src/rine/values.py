@@ -19,8 +19,11 @@ def _no_bool(value: Any) -> Any:
 # Strings are read as numbers on purpose: `dvc exp run -S lr=1e-5` writes `1e-05`, which YAML 1.1 reads as a string.
 Integer = Annotated[int, BeforeValidator(_no_bool)]
 Real = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-Count = Annotated[Integer, Field(ge=1)]
-Seed = Annotated[Integer, Field(ge=0)]
+# no study has more of anything; what is larger is a slip, and would end in days or without memory
+Count = Annotated[Integer, Field(ge=1, le=1_000_000)]
+Layers = Annotated[Integer, Field(ge=1, le=1000)]
+Pixels = Annotated[Integer, Field(ge=1, le=10_000_000_000)]
+Seed = Annotated[Integer, Field(ge=0, lt=2**63)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Probability = Annotated[Real, Field(ge=0, le=1)]

@@ -10,6 +10,7 @@ import typer
 from rine.commands.options import PARAMS, plain_errors
 from rine.encoder.config import EncoderConfig
 from rine.params import read
+from rine.terminal import printable
 
 # Towers to begin with, and weights of each: of every family that is known to work
 FAMILIES = {
@@ -54,6 +55,7 @@ def encoders(
     """
     with plain_errors("encoders"):
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         entries = [] if pattern else _of_study(params)
@@ -68,7 +70,7 @@ def encoders(
         for column in COLUMNS:
             shown.add_column(column, no_wrap=column != "tokens")
         for entry in entries:
-            shown.add_row(*row(entry))
+            shown.add_row(*(escape(printable(cell)) for cell in row(entry)))
         console = Console()
         # in a narrow window or a file a table of ten columns would be cut to nothing
         Console(width=max(console.width, 160)).print(shown)

@@ -15,6 +15,7 @@ import typer
 
 from rine.files import note
 from rine.paths import Paths
+from rine.terminal import message, reason
 
 ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say which item of a stage is run
 TIMINGS = Paths().timings
@@ -36,17 +37,14 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
             raise typer.Exit(INTERRUPTED) from None
-        except (ValueError, OSError, ImportError, MemoryError) as error:
-            if os.environ.get("RINE_TRACE"):
-                raise
-            words = "not enough memory" if isinstance(error, MemoryError) else error
-            typer.secho(f"rine {name}: {words}", fg="red", err=True)
+        except Exception as error:
+            typer.secho(message(f"rine {name}: {reason(error)}"), fg="red", err=True)
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
         item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
         if not kwargs.get("part"):  # a part's time is not its stage's
             note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
-        typer.echo(f"{name}: {line} ({seconds:.1f} s)")
+        typer.echo(message(f"{name}: {line} ({seconds:.1f} s)"))
 
     return run
 

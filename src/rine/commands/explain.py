@@ -19,6 +19,7 @@ from rine.commands.options import (
     prepare_libraries,
     refuse_overwriting,
 )
+from rine.terminal import message
 
 
 def explain(
@@ -75,5 +76,5 @@ def explain(
         write_whole(written[1], (json.dumps(evidence.as_dict(), indent=1) + "\n").encode())
     typer.echo(f"{evidence.headline} ({evidence.stability}, logit {evidence.verdict.logit:.2f})")
     for caution in detector.cautions:
-        typer.echo(f"caution: {caution}", err=True)
-    typer.echo(f"wrote {written[0]} and {written[1]}", err=True)
+        typer.echo(message(f"caution: {caution}"), err=True)
+    typer.echo(message(f"wrote {written[0]} and {written[1]}"), err=True)

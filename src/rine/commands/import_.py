@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rine.commands.options import Overwrite, plain_errors, refuse_overwriting
+from rine.terminal import message
 
 
 def import_(
@@ -40,4 +41,4 @@ def import_(
         config = EncoderConfig(name=name, model=encoder, pretrained=pretrained, seed=0)
         out = output or Path(f"{file.stem}.safetensors")  # here: where a download lies nobody may want to write
         refuse_overwriting(overwrite, out, out.with_suffix(".md"))
-        typer.echo(convert(file, out, setting, config))
+        typer.echo(message(convert(file, out, setting, config)))

@@ -14,6 +14,7 @@ import typer
 from rine import arithmetic, extensions
 from rine.arithmetic import Mode
 from rine.paths import Paths
+from rine.terminal import message, reason
 
 PANEL = "Use a model"
 UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
@@ -77,11 +78,10 @@ def plain_errors(command: str) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.secho(f"rine {command}: interrupted", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None
-    except (ValueError, OSError, ImportError, MemoryError) as error:
-        if os.environ.get("RINE_TRACE") or isinstance(error, BrokenPipeError):
-            raise
-        words = "not enough memory" if isinstance(error, MemoryError) else error
-        typer.secho(f"rine {command}: {words}", fg="red", err=True)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        typer.secho(message(f"rine {command}: {reason(error)}"), fg="red", err=True)
         raise typer.Exit(UNUSABLE) from error
 
 

@@ -18,6 +18,7 @@ from rine.commands.arguments import Found, find
 from rine.commands.options import UNUSABLE, Arithmetic, Crops, Device, Model, Threshold, plain_errors, prepare_libraries
 from rine.commands.resume import resume
 from rine.commands.rows import Form, Tally, write_all, writer
+from rine.terminal import message
 
 if TYPE_CHECKING:
     from rine.detector import Detector, Verdict
@@ -77,7 +78,7 @@ def predict(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
     for caution in detector.cautions:
-        typer.echo(f"caution: {caution}", err=True)
+        typer.echo(message(f"caution: {caution}"), err=True)
     before = f", {len(done.paths)} were there already" if done else ""
     seconds = time.perf_counter() - start
     typer.echo(f"{tally}{before} (model {detector.name}, {seconds:.1f} s)", err=True)

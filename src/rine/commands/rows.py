@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from rine.terminal import printable
+
 if TYPE_CHECKING:
     from rine.detector import Verdict
 
@@ -115,11 +117,6 @@ def _table(stream: IO[str] | None) -> Write:
         console.print(line)
 
     return write
-
-
-def printable(name: str) -> str:
-    """A path for a terminal: control characters, which could move the cursor or colour other rows, are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
 
 
 @dataclass

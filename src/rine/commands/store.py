@@ -8,6 +8,7 @@ import typer
 
 from rine.commands.options import ARTIFACTS, Artifacts, plain_errors
 from rine.paths import Paths
+from rine.terminal import message
 
 
 def store(
@@ -29,7 +30,9 @@ def store(
             raise ValueError(f"{features} holds no feature set: nothing would be left; delete {root()} to mean that")
         for part in parts:
             said = ", ".join(part.sets) or "no set here"
-            typer.echo(f"{part.size / 1e6:10,.1f} MB  {part.encoder}: {said}; unused {part.unused / 1e6:,.1f} MB")
+            typer.echo(
+                message(f"{part.size / 1e6:10,.1f} MB  {part.encoder}: {said}; unused {part.unused / 1e6:,.1f} MB")
+            )
             if prune:
                 delete(part)
         unused = sum(part.unused for part in parts) / 1e6

@@ -14,6 +14,7 @@ import typer
 from rine import arithmetic
 from rine.commands.options import plain_errors
 from rine.params import read
+from rine.terminal import message
 
 RESULTS = ("data.dvc", "dvc.lock", "metrics", "plots")
 INPUTS = ("params.yaml", "dvc.yaml", "pipeline", "src")
@@ -82,7 +83,7 @@ def _same_metrics(reasons: list[str]) -> bool:
         f"{len(apart)} differ by more than {TOLERANCE} (means) or {TOLERANCE_OF_A_SET} (one test set)"
     )
     for line in apart:
-        typer.secho(line, fg="red", err=True)
+        typer.secho(message(line), fg="red", err=True)
     return not apart
 
 

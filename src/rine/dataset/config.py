@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rine.values import STRICT, Count, CropRule, Name, Real
+from rine.values import STRICT, Count, CropRule, Name, Pixels, Real
 
 Split = Literal["train", "val", "test"]
 FORMS = {"parquet": "parquet", "tree": "tree", "manifest": "manifest"}  # key of an entry -> its layout
@@ -52,6 +53,11 @@ class SplitConfig:
     column: str
 
 
+# YAML reads 2022-08-22 as a date; a month alone, 2022-08, is text
+Date = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, date) else value),
+                 Field(pattern=r"^(\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?)?$")]  # fmt: skip
+
+
 @dataclass(frozen=True, config=STRICT)
 class DatasetConfig:
     """A data set: one of `rine.dataset.layouts.LAYOUTS`, or of one's own as globs, a tree, a manifest or parquet files.
@@ -76,6 +82,7 @@ class DatasetConfig:
     family: Name | dict[str, Name] = "own"  # of all, or by generator
     category: str | None = None  # the class that `settings` names; default: the data set's name
     val_fraction: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    released: Date = ""  # of the generator of a test set
     only: tuple[str, ...] = ()  # generators to keep; all of them where empty
     exclude: Globs = ()  # pictures to leave out
     at_most: Count | None = None  # pictures of each generator and class: the first by digest
@@ -139,5 +146,5 @@ class PrepareConfig:
     """The data sets by name; a picture of more than `max_pixels` is left out."""
 
     root: str
-    max_pixels: Count
+    max_pixels: Pixels
     datasets: dict[Name, DatasetConfig]

@@ -53,6 +53,7 @@ class Set:
     study: str
     split: str
     rows: pd.DataFrame
+    labels: tuple[int, ...] = (0, 1)  # of the classes that it is to have
 
 
 def sets_of(index: Index) -> Iterator[Set]:
@@ -68,7 +69,8 @@ def sets_of(index: Index) -> Iterator[Set]:
         rows = index.tables[table]
         real = (rows["source"] == test_set.real) & (rows["label"] == 0)
         fake = (rows["source"] == test_set.fake) & (rows["label"] == 1)
-        yield Set(str(test_set.generator), str(test_set.study), "test", rows[real | fake])
+        labels = tuple(label for label, source in enumerate((test_set.real, test_set.fake)) if source)
+        yield Set(str(test_set.generator), str(test_set.study), "test", rows[real | fake], labels)
 
 
 FILE_COLUMNS = (
@@ -81,7 +83,7 @@ FILE_COLUMNS = (
 def _describe(each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
     """One row a class: medians and extremes, shares of 0..1, pictures that have a copy (across splits)."""
     described = []
-    for label in (0, 1):
+    for label in each.labels:
         rows = each.rows[each.rows["label"] == label]
         row: dict[str, object] = {"set": each.name, "study": each.study, "split": each.split, "label": label}
         row |= {"pictures": len(rows), "formats": _shares(rows["format"]), "modes": _shares(rows["mode"])}

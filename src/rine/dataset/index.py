@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -13,6 +13,7 @@ import pandas as pd
 
 from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts
+from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
 from rine.dataset.reading import printable, read_all
@@ -25,7 +26,7 @@ class Index:
     """The tables by name, with every fact of the files as columns; `n_reused` files were not read again."""
 
     tables: dict[str, pd.DataFrame]  # train, test, ldm, synthbuster
-    test_sets: pd.DataFrame  # generator, family, study, real, fake
+    test_sets: pd.DataFrame  # the fields of a `TestSet`
     skipped: pd.DataFrame  # path, reason
     n_examined: int
     n_reused: int
@@ -45,10 +46,12 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     paths = sorted({picture.path for listing in listings.values() for picture in listing.pictures})
     records, n_reused = read_all(root, paths, config.max_pixels, store, workers)
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}
-    test_sets = [test_set for listing in listings.values() for test_set in listing.test_sets]
+    made = [test_set for listing in listings.values() for test_set in listing.test_sets]
+    test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]
+    held = _held_out(listings, paths, records, config.datasets)
     for name in list(listings):
         listing = listings.pop(name)  # its pictures are in the tables then
-        rows = _rows(listing, paths, records, config.datasets[name])
+        rows = _rows(listing, paths, records, config.datasets[name], held)
         for is_test, part in rows.groupby(rows["split"] == "test"):
             parts[TABLES[listing.study, bool(is_test)]].append(part)
     skipped = sorted((printable(paths[number]), reason) for number, reason in records.skipped.items())
@@ -61,20 +64,47 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     )
 
 
-def _rows(listing: Listing, paths: Sequence[str], records: Records, config: DatasetConfig) -> pd.DataFrame:
+def _rows(
+    listing: Listing, paths: Sequence[str], records: Records, config: DatasetConfig, held: Set[tuple[str, int]]
+) -> pd.DataFrame:
     """A row of the index, with every fact, for each readable picture of a data set."""
-    numbers = np.array([bisect_left(paths, picture.path) for picture in listing.pictures], dtype=np.int64)
+    numbers = _numbers([picture.path for picture in listing.pictures], paths)
     there = records.readable(numbers)
     numbers = numbers[there]
     rows = pd.DataFrame(list(compress(listing.pictures, there)), columns=list(Picture._fields))
-    # a share of a training set is for validation: by digest, so that adding pictures moves no other one
-    apart = (rows["split"] == "train") & (records.first_digits(numbers) < config.val_fraction * 2**32)
-    rows.loc[apart, "split"] = "val"
     rows = pd.concat([rows.assign(crops=config.judged), records.columns(numbers)], axis=1)
+    if config.val_fraction:
+        kept = np.array([picture in held for picture in zip(rows["digest"], rows["label"], strict=True)], dtype=bool)
+        rows.loc[kept & (rows["split"] == "train"), "split"] = "val"
     if config.at_most is None:
         return rows
     first = rows.sort_values(["digest", "path"], kind="stable").groupby(["source", "label", "split"])
     return rows.loc[first.head(config.at_most).index]
+
+
+def _held_out(
+    listings: dict[str, Listing], paths: Sequence[str], records: Records, datasets: dict[str, DatasetConfig]
+) -> set[tuple[str, int]]:
+    """The (digest, label) that training sets keep for validation: of each set and class its share, to the picture.
+
+    The lowest digests, so that adding a picture moves at most one other; and what one set keeps, others that share it
+    do not train on.
+    """
+    held: set[tuple[str, int]] = set()
+    for name, listing in listings.items():
+        if not (share := datasets[name].val_fraction):
+            continue
+        for label in (0, 1):
+            own = [each.path for each in listing.pictures if (each.split, each.label) == ("train", label)]
+            numbers = _numbers(own, paths)
+            digests = sorted(set(records.digests(numbers[records.readable(numbers)])))
+            held |= {(digest, label) for digest in digests[: round(share * len(digests))]}
+    return held
+
+
+def _numbers(own: Sequence[str], paths: Sequence[str]) -> np.ndarray:
+    """Places (n,) of paths among all of them, which are sorted."""
+    return np.array([bisect_left(paths, path) for path in own], dtype=np.int64)
 
 
 def _table(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -38,6 +38,8 @@ class TestSet(NamedTuple):
     study: str  # grid | ldm
     real: str  # a source
     fake: str  # a source
+    title: str = ""  # for people; a data set of one's own is called by its own name
+    released: str = ""  # when its generator was, 2022-08-22; "" where it is not known
 
 
 TestSet.__test__ = False  # type: ignore[attr-defined]  # pytest takes a class of this name for tests

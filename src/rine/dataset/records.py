@@ -41,9 +41,9 @@ class Records:
         """Mask (n,) of the pictures that have facts."""
         return self._known[numbers]
 
-    def first_digits(self, numbers: np.ndarray) -> np.ndarray:
-        """The first eight hex digits of each digest, as a number (n,)."""
-        return np.ascontiguousarray(self._rows["digest"][numbers]).view(">u4").reshape(-1, 4)[:, 0]
+    def digests(self, numbers: np.ndarray) -> np.ndarray:
+        """The digest of each, as text (n,)."""
+        return _hex(self._rows["digest"][numbers])
 
     def columns(self, numbers: np.ndarray) -> pd.DataFrame:
         """The fields of `Facts` as columns."""

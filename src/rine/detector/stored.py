@@ -56,10 +56,10 @@ def _how_to_get_one() -> str:
 
 def _default() -> str | None:
     """`best.default` of the params file here, if there is one: read as plain YAML, since only this name is wanted."""
-    import yaml
+    from rine.params_file import read_plain
 
     try:
-        section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["best"]["default"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        section = read_plain(Path("params.yaml"))["best"]["default"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return section if isinstance(section, str) else None

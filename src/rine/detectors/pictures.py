@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ def asked(
     parts.append(views.drop(columns="family").assign(table="test", crops="centre"))
     # a validation picture of both training sets is one
     return pd.concat(parts, ignore_index=True).drop_duplicates([*PICTURE, "split", "view"], ignore_index=True)
+
+
+def training(train: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The training pictures of some classes (of all where none is named), each once."""
+    rows = train[(train["split"] == "train") & (train["category"].isin(list(classes)) | (not classes))]
+    return rows.drop_duplicates(["digest", "label"])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from rine.values import STRICT, Count, Seed
+from rine.values import STRICT, Count, Layers, Seed
+
+MOST_NUMBERS = 10_000_000_000  # of an own tower: 40 GB
 
 Source = Literal["open_clip", "timm", "own"]
 Tap = Literal["norm2", "block", "block_normed"]
@@ -28,10 +30,21 @@ class TowerConfig:
     image_size: Count
     patch_size: Count
     width: Count
-    layers: Count
+    layers: Layers
     head_width: Count
     cls: bool = True  # whether it has a CLS token
     registers: Annotated[int, Field(ge=0, strict=True)] = 0  # tokens beside it that stand for no patch
+
+    @model_validator(mode="after")
+    def _possible(self) -> TowerConfig:
+        if self.width % self.head_width:
+            raise ValueError(f"head_width = {self.head_width}: width {self.width} is no multiple of it")
+        if self.patch_size > self.image_size:
+            raise ValueError(f"patch_size = {self.patch_size} is more than image_size = {self.image_size}")
+        patches, layers = (self.image_size // self.patch_size) ** 2, 12 * self.layers * self.width
+        if self.width * (patches + 3 * self.patch_size**2 + layers) > MOST_NUMBERS:
+            raise ValueError(f"a tower of this shape has more than {MOST_NUMBERS:,} numbers")
+        return self
 
     def entry(self) -> dict[str, Any]:
         """Plain data that makes the same config again."""

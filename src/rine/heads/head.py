@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+MOST_LAYERS, MOST_WIDTH = 1000, 1_000_000  # a file that says more says nothing of a head
+
 
 @dataclass(frozen=True)
 class HeadConfig:
@@ -27,8 +29,9 @@ class HeadConfig:
     def __post_init__(self) -> None:
         for name in ("q", "proj_dim", "n_blocks", "width"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} = {value!r}; allowed: a whole number from 1")
+            most = MOST_LAYERS if name == "q" else MOST_WIDTH
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise ValueError(f"{name} = {value!r}; allowed: a whole number from 1 to {most:,}")
         if self.pool not in HEADS:
             raise ValueError(f"pool = {self.pool!r}; choose from {sorted(HEADS)}")
         if not 0 <= self.dropout < 1:

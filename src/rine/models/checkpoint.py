@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,13 @@ from rine.files import write_whole
 from rine.heads import Head, HeadConfig, make_head
 from rine.models import seen
 from rine.models.card import model_card
+from rine.models.meta import Meta, encoder_config
+from rine.params_errors import explained
 from rine.scores.calibration import Calibration
 
 __all__ = ["CheckpointError", "Stored", "fill", "load", "model_card", "save"]
 
 FORMAT = 1
-REQUIRED = ("name", "encoder", "transform", "training", "classes")
-OPTIONAL = ("pictures", "sources", "profile", "about", "choice", "calibration", "calibrated", "source")
 _HEAD = "head"
 _MEAN_TOKENS = "mean_tokens"
 
@@ -65,7 +65,7 @@ class Stored:
     @property
     def encoder_config(self) -> EncoderConfig:
         """The encoder that the head was trained on, as `rine.encoder.load` takes it."""
-        return _encoder_config(self.meta["encoder"])
+        return encoder_config(self.meta["encoder"])
 
     @property
     def weights_digest(self) -> str | None:
@@ -91,11 +91,11 @@ def save(
     `digests` name pictures that it has seen, for `training` or `calibration`. Raises `CheckpointError` where `meta`
     lacks a key, has an unknown one or holds what is not plain data.
     """
-    _check(meta, str(path))
     try:
         plain = json.loads(json.dumps(meta, default=_plain, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: meta is not plain data: {error}") from error
+    _check(plain, str(path))
     header = {"format": FORMAT, _HEAD: asdict(head.config), "meta": plain}
     tensors = {name: value.detach().cpu().float().contiguous() for name, value in head.state_dict().items()}
     if mean_tokens is not None:
@@ -149,15 +149,10 @@ def fill(config: HeadConfig, tensors: Mapping[str, Tensor], origin: str) -> Head
 
 
 def _check(meta: Mapping[str, Any], origin: str) -> None:
-    wrong = [f"{key} is missing" for key in REQUIRED if key not in meta]
-    allowed = ", ".join(REQUIRED + OPTIONAL)
-    if wrong := wrong + [f"{key} is unknown" for key in meta if key not in REQUIRED + OPTIONAL]:
-        raise CheckpointError(f"{origin}: meta: {_listed(wrong)}; allowed: {allowed}")
     try:
-        _encoder_config(meta["encoder"])
-        Calibration(**(meta.get("calibration") or {}))
-    except (ValidationError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{origin}: meta: {error!r}") from error
+        TypeAdapter(Meta).validate_python(meta)
+    except ValidationError as error:
+        raise CheckpointError(f"{origin}: meta: {_listed(explained(error.errors(), Meta))}") from error
 
 
 def _header(text: str, path: Path) -> tuple[HeadConfig, dict[str, Any]]:
@@ -166,7 +161,7 @@ def _header(text: str, path: Path) -> tuple[HeadConfig, dict[str, Any]]:
         if header["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {header['format']!r}; this version reads {FORMAT}")
         config, meta = HeadConfig(**header[_HEAD]), header["meta"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its header cannot be read: {error!r}") from error
     except ValueError as error:
         if isinstance(error, CheckpointError):
@@ -174,11 +169,6 @@ def _header(text: str, path: Path) -> tuple[HeadConfig, dict[str, Any]]:
         raise CheckpointError(f"{path}: its header is impossible: {error}") from error
     _check(meta, str(path))
     return config, meta
-
-
-def _encoder_config(encoder: Mapping[str, Any]) -> EncoderConfig:
-    own = {each.name: encoder[each.name] for each in fields(EncoderConfig) if each.name in encoder}
-    return TypeAdapter(EncoderConfig).validate_python(own)
 
 
 def _kind(path: Path) -> str:

@@ -86,3 +86,12 @@ def calibrated_error(method: Method, sets: pd.DataFrame) -> float | None:
     ]
     measured = [error for error in errors if error is not None]
     return float(np.mean(measured)) if measured else None
+
+
+def reasons(methods: Sequence[Method]) -> list[str]:
+    """Why a method has a dash."""
+    for_accuracy = [f"{each.name} has no accuracy: {each.no_threshold}." for each in methods if each.no_threshold]
+    without = [each for each in methods if not each.calibration.fitted]
+    grouped = {each.calibration.reason: [m.name for m in without if m.calibration.reason == each.calibration.reason]
+               for each in without}  # fmt: skip
+    return [*for_accuracy, *(f"Not calibrated: {', '.join(names)}: {reason}." for reason, names in grouped.items())]

@@ -29,6 +29,9 @@ import pandas as pd
 STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb", "detect")
 SELECTING = ("grid", "epochs", "ldm")
 
+# of a scores file: the paper's whole programme has 10,000 rows, of 100 bytes
+MOST_BYTES, MOST_ROWS, LONGEST_LINE = 100_000_000, 1_000_000, 100_000
+
 SETTING = ("study", "training_set", "backbone", "n_classes", "classes")
 HYPER = ("xi", "q", "d", "batch_size", "lr", "epochs")
 VALIDATION = ("val_acc", "val_loss")
@@ -70,10 +73,18 @@ def read_scores(path: Path | str) -> pd.DataFrame:
         raise ScoresError(f"{path} is a folder; `rine report --with {path}` lays it beside the study's own scores")
     if not path.is_file():
         raise ScoresError(f"{path}: no such scores file; docs/scores.md says what one looks like")
+    with path.open("rb") as file:
+        if len(file.readline(LONGEST_LINE)) == LONGEST_LINE or path.stat().st_size > MOST_BYTES:
+            raise ScoresError(f"{path} has more than {MOST_BYTES:,} bytes, or a header of {LONGEST_LINE:,}")
     try:
-        cells = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        # what is compressed could be of any size
+        cells = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None, nrows=MOST_ROWS + 1
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ScoresError(f"{path} is not a CSV table: {error}") from error
+    if len(cells) > MOST_ROWS:
+        raise ScoresError(f"{path} has more than {MOST_ROWS:,} rows")
     return check_scores(cells, str(path))
 
 
@@ -140,7 +151,7 @@ def _refuse(bad: pd.Series, cells: pd.Series, column: str, allowed: str, origin:
     if bad.any():
         at = int(np.flatnonzero(bad.to_numpy())[0])
         more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
-        value = str(cells.iloc[at])
+        value = str(cells.iloc[at])[:200]
         raise ScoresError(f"{origin}: line {at + 2}, column {column}: {value or 'empty'}{more}; allowed: {allowed}")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from rine.detectors.journal import Journal
 from rine.detectors.kinds import KINDS
 from rine.detectors.method import DetectorError
-from rine.detectors.pictures import TABLES, Pictures, asked
+from rine.detectors.pictures import TABLES, Pictures, asked, training
 from rine.detectors.results import write
 from rine.detectors.scoring import Scored, score_all
 from rine.features.table import read
@@ -21,7 +21,7 @@ from rine.paths import Paths
 from rine.scores.publish import publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
 
-TRACKED = ("prepare.root", "prepare.max_pixels", "augmentation", "cache.align", "perturb", "detectors")
+TRACKED = ("prepare.root", "prepare.max_pixels", "augmentation", "cache.align", "perturb", "settings", "detectors")
 
 
 def run(study: Params, paths: Paths) -> str:
@@ -31,11 +31,13 @@ def run(study: Params, paths: Paths) -> str:
     """
     if study.detectors is None:
         return publish_nothing(paths.detect(), paths.metric("detect"), "detectors is null")
-    rows = asked({name: read(paths.index(name)) for name in TABLES}, study.perturb, study.augmentation)
+    tables = {name: read(paths.index(name)) for name in TABLES}
+    rows = asked(tables, study.perturb, study.augmentation)
+    learn = training(tables["train"], max(study.settings.values(), key=len))
     scored, unusable = {}, []
     for name in study.detectors:
         try:
-            scored[name] = _scored(study, name, rows)
+            scored[name] = _scored(study, name, rows, learn)
         except DetectorError as error:
             unusable.append(f"detectors.{name}: {error}")
     if unusable:
@@ -53,11 +55,12 @@ def run(study: Params, paths: Paths) -> str:
     return f"{', '.join(scored)} on {len(rows)} pictures and views of them{faults}"
 
 
-def _scored(study: Params, name: str, rows: pd.DataFrame) -> tuple[Any, pd.DataFrame, Scored]:
+def _scored(study: Params, name: str, rows: pd.DataFrame, learn: pd.DataFrame) -> tuple[Any, pd.DataFrame, Scored]:
     """A detector's section, the rows that it was asked about, and its answers."""
     assert study.detectors is not None
     config, perturbed, align = study.detectors[name], study.perturb, study.cache.align
-    method = KINDS[config.kind].start(config, study.prepare.max_pixels)
+    pictures = Pictures(Path(study.prepare.root), study.prepare.max_pixels, align, perturbed)
+    method = KINDS[config.kind].start(config, pictures, learn)
     try:
         views = {view: method.asks(view) and (config.perturbed or not view) for view in rows["view"].unique()}
         part = rows[rows["view"].map(views)].reset_index(drop=True)
@@ -65,7 +68,8 @@ def _scored(study: Params, name: str, rows: pd.DataFrame) -> tuple[Any, pd.DataF
             "align": align and asdict(align),
             "perturb": perturbed and {"mode": perturbed.mode, "seed": perturbed.seed},
         }
-        pictures = Pictures(Path(study.prepare.root), study.prepare.max_pixels, align, perturbed)
+        if KINDS[config.kind].learns:
+            shown["learnt"] = learn[["digest", "label"]].to_csv(index=False)
         return config, part, score_all(method, config, part, pictures, Journal(name, config, shown), name)
     finally:
         method.close()

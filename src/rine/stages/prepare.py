@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rine.dataset import index
+from rine.dataset import index, shortcuts
 from rine.dataset.config import PrepareConfig
 from rine.dataset.doctor import examine
-from rine.dataset.shortcuts import FEWEST
 from rine.dataset.summary import summary
 from rine.params import Params
 from rine.paths import Paths, store_folder
+from rine.terminal import message
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
@@ -51,6 +51,7 @@ def prepare(
         "duplicates": diagnosis.duplicates,
         "shortcuts": diagnosis.shortcuts,
         "findings": diagnosis.findings,
+        "shortcut_scores": _shortcut_scores(made, settings or {}, align),
     }
     for name, table in tables.items():
         table.to_csv(paths.index(name), index=False, lineterminator="\n")
@@ -59,8 +60,20 @@ def prepare(
     paths.metric("prepare").write_text(text + "\n", encoding="utf-8")
     _warn(diagnosis.findings)
     for warning in [*_linked(Path(config.root)), *_lacking(made)]:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(message(f"warning: {warning}"), file=sys.stderr)
     return _line(made)
+
+
+def _shortcut_scores(
+    made: index.Index, settings: Mapping[str, Sequence[str]], align: AlignConfig | None
+) -> pd.DataFrame:
+    """What the facts of files say of every validation and test picture: a detector's scores (docs/compare.md)."""
+    train = made.tables["train"]
+    classes = max(settings.values(), key=len, default=())
+    learn = train[(train["split"] == "train") & (train["category"].isin(list(classes)) | (not classes))]
+    rows = pd.concat([table[table["split"] != "train"] for table in made.tables.values()], ignore_index=True)
+    rows = rows.drop_duplicates("path", ignore_index=True)
+    return rows[["path"]].assign(score=shortcuts.trained(learn, rows, align))
 
 
 def _check_classes(settings: Mapping[str, Sequence[str]], train: pd.DataFrame) -> None:
@@ -87,16 +100,19 @@ def _lacking(made: index.Index) -> Iterator[str]:
     """What a study cannot do without: test sets, and enough validation pictures of both classes."""
     if made.test_sets.empty:
         yield "no data set has split: test; there is nothing to score a model on"
+    elif not (made.test_sets[["real", "fake"]] != "").all(axis=1).any():
+        yield "no test set has pictures of both classes: there is nothing to choose a configuration by"
     table = made.tables["train"]
     val = table[table["split"] == "val"].drop_duplicates(["digest", "label"])
     counts = [int((val["label"] == label).sum()) for label in (0, 1)]
-    if len(table) and min(counts) < FEWEST:
-        yield f"{counts[0]} real and {counts[1]} synthetic validation pictures; calibration wants {FEWEST} of each"
+    if len(table) and min(counts) < shortcuts.FEWEST:
+        wanted = f"calibration wants {shortcuts.FEWEST} of each"
+        yield f"{counts[0]} real and {counts[1]} synthetic validation pictures; {wanted}"
 
 
 def _warn(findings: pd.DataFrame) -> None:
     for row in findings[findings["severity"] == "warning"].to_dict("records"):
-        print(f"warning: {row['set']}: {row['finding']}".replace(": : ", ": "), file=sys.stderr)
+        print(message(f"warning: {row['set']}: {row['finding']}".replace(": : ", ": ")), file=sys.stderr)
 
 
 def _line(made: index.Index) -> str:

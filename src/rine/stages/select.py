@@ -53,12 +53,14 @@ def run(study: Params, paths: Paths) -> str:
 
 def read_grids(folders: Mapping[tuple[str, str], Path], test_sets: pd.DataFrame) -> dict[tuple[str, str], Grid]:
     """The grid of each scores folder, (encoder, setting) -> grid; those that have no scores are left out."""
-    families = dict(zip(test_sets["generator"], test_sets["family"], strict=True))
+    families, released = (
+        dict(zip(test_sets["generator"], test_sets[of], strict=True)) for of in ("family", "released")
+    )
     grids = {}
     for key, folder in folders.items():
         scores = read_scores(folder / "scores.csv") if (folder / "scores.csv").is_file() else pd.DataFrame()
         if len(scores):
-            grids[key] = grid_of(scores, families, ImageScores.read(folder), test_sets)
+            grids[key] = grid_of(scores, families, ImageScores.read(folder), test_sets, released)
     return grids
 
 

@@ -37,16 +37,18 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
         return Picture(row.path, row.label, source(row.label, row.generator), category, row.split)
 
     tested = {(row.label, row.generator) for row in rows if row.split == "test"}
+    shared = name if any(label == 0 and generator not in with_fakes for label, generator in tested) else ""
+
+    def test_set(called: str, family: str, real: str, fake: str) -> TestSet:
+        return TestSet(called, family, config.study, real, fake, released=config.released)
+
     test_sets = []
     for generator in sorted({generator for label, generator in tested if label == 1}):
-        own = (0, generator) in tested
         called = f"{name}/{generator}" if generator else config.generator or name
-        real = source(0, generator) if own else name
-        test_sets.append(
-            TestSet(called, config.family_of(generator or called), config.study, real, source(1, generator))
-        )
+        real = source(0, generator) if (0, generator) in tested else shared
+        test_sets.append(test_set(called, config.family_of(generator or called), real, source(1, generator)))
     if not test_sets and tested:  # reals alone
-        test_sets = [TestSet(config.generator or name, config.family_of(name), config.study, name, name)]
+        test_sets = [test_set(config.generator or name, config.family_of(name), name, "")]
         rows = [row._replace(generator="") for row in rows]
     return Listing(config.study, tuple(map(picture, rows)), tuple(test_sets))
 

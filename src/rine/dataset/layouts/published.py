@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rine.dataset.config import DatasetConfig
-from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
+from rine.dataset.generators import FAMILY, RELEASED, SYNTHBUSTER_GENERATORS, TITLE
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet, filled, named, pair, subfolders
 
 # ForenSynths' test generators whose pictures lie in class folders, and those without
@@ -40,7 +40,7 @@ def forensynths(root: Path, name: str, config: DatasetConfig) -> Listing:
                 pictures += pair(root, name, f"{folder}/{category}", generator, category, "test")
         else:
             pictures += pair(root, name, folder, generator, "", "test")
-    return Listing("grid", tuple(pictures), tuple(TestSet(g, FAMILY[g], "grid", g, g) for g in wanted))
+    return Listing("grid", tuple(pictures), tuple(_of_the_paper(g, "grid", g) for g in wanted))
 
 
 def universal_fake_detect(root: Path, name: str, config: DatasetConfig) -> Listing:
@@ -57,7 +57,7 @@ def universal_fake_detect(root: Path, name: str, config: DatasetConfig) -> Listi
         for generator in wanted
         for path in filled(root, name, f"test/{generator}/1_fake")
     ]
-    return Listing("grid", tuple(pictures), tuple(TestSet(g, FAMILY[g], "grid", reals[g], g) for g in wanted))
+    return Listing("grid", tuple(pictures), tuple(_of_the_paper(g, "grid", reals[g]) for g in wanted))
 
 
 def dmimagedetection(root: Path, name: str, config: DatasetConfig) -> Listing:
@@ -102,7 +102,7 @@ def synthbuster(root: Path, name: str, config: DatasetConfig) -> Listing:
         for generator in wanted
         for path in filled(root, name, f"synthbuster/{generator}")
     ]
-    return Listing("ldm", tuple(pictures), tuple(TestSet(g, FAMILY[g], "ldm", "RAISEpng", g) for g in wanted))
+    return Listing("ldm", tuple(pictures), tuple(_of_the_paper(g, "ldm", "RAISEpng") for g in wanted))
 
 
 def _wanted(name: str, generators: Iterable[str], only: tuple[str, ...]) -> list[str]:
@@ -112,3 +112,7 @@ def _wanted(name: str, generators: Iterable[str], only: tuple[str, ...]) -> list
     if unknown:
         raise DatasetError(f"data set {name!r}: only = {unknown} is no test set of it; allowed: {generators}")
     return [generator for generator in generators if not only or generator in only]
+
+
+def _of_the_paper(generator: str, study: str, real: str) -> TestSet:
+    return TestSet(generator, FAMILY[generator], study, real, generator, TITLE[generator], RELEASED[generator])

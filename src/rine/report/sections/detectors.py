@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.dataset.generators import title
 from rine.drawing import EDGE, canvas, percent_axis
 from rine.pixels.perturbations import PERTURBATIONS
 from rine.report.labels import METRICS
@@ -21,6 +20,7 @@ from rine.report.standings import (
     differences_from,
     interval_of,
     intervals_of,
+    reasons,
     sets_of_methods,
     unseen,
 )
@@ -28,6 +28,7 @@ from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import CHANCE_NOTE, MISSING, Cell, Row, Table, difference, number, percent, text
 from rine.scores import ImageScores
 
+DASH = "no threshold or calibration (reasons above), means alone without pictures, or seconds that were not measured"
 STUDIES = {"grid": "the test sets", "ldm": "Synthbuster"}  # the paper never averages the two together
 COLUMNS = ["Method", "unseen", "Acc.", "AP", "AUC", "Acc.", "AP", "found", "false", "ECE", "pictures", "s"]
 GROUPS = [("", 1), ("AP", 1), ("On these test sets", 3), ("Less the first of ours", 2), ("By validation pictures", 3),
@@ -47,7 +48,7 @@ def make(study: Study) -> Content | None:
         if not shown:
             continue
         tables.append(methods_table(study, name, words, shown, sets))
-        tables += [_generators(f"methods_{name}_{metric}", metric, words, shown, sets) for metric in METRICS]
+        tables += [_generators(study, f"methods_{name}_{metric}", metric, words, shown, sets) for metric in METRICS]
         figures.append(_figure(study, name, words, shown, sets))
     perturbed = _perturbed(study, methods)
     return Content(_left_out(study, methods), [*tables, *perturbed], figures)
@@ -73,9 +74,9 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
         "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. s: seconds a "
         "picture on this machine, of ours not measured apart from the encoder.",
         CHANCE_NOTE,
-        *dict.fromkeys(_reasons(methods)),
+        *dict.fromkeys(reasons(methods)),
     ]
-    return Table(f"methods_{name}", f"Methods on {words} (%)", COLUMNS, rows, GROUPS, notes)
+    return Table(f"methods_{name}", f"Methods on {words} (%)", COLUMNS, rows, GROUPS, notes, DASH)
 
 
 def _against(study: Study, method: Method, base: Method | None, sets: pd.DataFrame) -> list[Cell]:
@@ -92,22 +93,16 @@ def _counted(method: Method) -> str:
     return f"{n} of {method.asked}" if method.asked not in (None, n) else str(n)
 
 
-def _reasons(methods: Sequence[Method]) -> list[str]:
-    """Why a method has a dash."""
-    for_accuracy = [f"{each.name} has no accuracy: {each.no_threshold}." for each in methods if each.no_threshold]
-    without = [each for each in methods if not each.calibration.fitted]
-    grouped = {each.calibration.reason: [m.name for m in without if m.calibration.reason == each.calibration.reason]
-               for each in without}  # fmt: skip
-    return [*for_accuracy, *(f"Not calibrated: {', '.join(names)}: {reason}." for reason, names in grouped.items())]
-
-
-def _generators(key: str, metric: str, words: str, methods: Sequence[Method], sets: pd.DataFrame) -> Table:
+def _generators(
+    study: Study, key: str, metric: str, words: str, methods: Sequence[Method], sets: pd.DataFrame
+) -> Table:
     """A row for each generator, a column for each method."""
     means = pd.DataFrame({each.name: each.by_generator(sets)[metric] for each in methods})
     there = [name for name in sets["generator"] if name in means.index]
-    rows = [Row([text(title(name)), *map(percent, means.loc[name])]) for name in there]
+    rows = [Row([text(study.title(name)), *map(percent, means.loc[name])]) for name in there]
     rows.append(Row([text("Mean"), *map(percent, means.mean())], strong=True))
-    return Table(key, f"{METRICS[metric]} of every method by generator, {words} (%)", ["Generator", *means], rows)
+    return Table(key, f"{METRICS[metric]} of every method by generator, {words} (%)", ["Generator", *means], rows,
+                 dash="no threshold (see above), or not enough of its pictures scored")  # fmt: skip
 
 
 def _perturbed(study: Study, methods: Sequence[Method]) -> list[Table]:

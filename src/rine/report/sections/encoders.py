@@ -8,7 +8,7 @@ from itertools import product
 
 import pandas as pd
 
-from rine.dataset.generators import FAMILY_TITLE
+from rine.dataset.generators import family_title
 from rine.evaluation.selection import generators_table, grid_of
 from rine.files import noted
 from rine.params import Params
@@ -99,7 +99,7 @@ def accuracy_table(study: Study, params: Params, setting: tuple[str, str], chose
                 cells.append(percent(part.scores[metric].mean(), part.intervals.of(label, metric)))
                 against = parts.get(params.encoder)
                 cells.append(Cell("") if part is against else _difference(part, against, label, metric))
-            rows.append(Row(cells, name == params.encoder, "" if i else FAMILY_TITLE.get(family, family)))
+            rows.append(Row(cells, name == params.encoder, "" if i else family_title(family)))
     notes = [
         f"By the rule {rule_name(RULE)}: each generator by the configuration that is best on all others. Difference: "
         f"less {study.encoder}, on the same pictures, in points.",
@@ -107,7 +107,7 @@ def accuracy_table(study: Study, params: Params, setting: tuple[str, str], chose
     ]
     columns = ["Encoder", *["mean", "diff."] * len(METRICS)]
     groups = [("", 1), *((title, 2) for title in METRICS.values())]
-    return Table(f"encoders_{key}", f"Encoders, {label} (%)", columns, rows, groups, notes)
+    return Table(f"encoders_{key}", f"Encoders, {label} (%)", columns, rows, groups, notes, "not scored by both")
 
 
 def _difference(each: Chosen, base: Chosen | None, setting: str, metric: str) -> Cell:
@@ -136,7 +136,8 @@ def importance_table(params: Params, settings: list[str], chosen: Mapping[str, C
     ]
     names = [params.encoders[name].name for _, name in columns]
     title = "Importance of each block (%)"
-    return [Table("encoders_importance", title, ["Block", *names], rows, groups, notes)] if rows else []
+    dash = "no such block, or none that is kept"
+    return [Table("encoders_importance", title, ["Block", *names], rows, groups, notes, dash)] if rows else []
 
 
 def cost_table(study: Study, params: Params) -> Table:
@@ -163,9 +164,10 @@ def cost_table(study: Study, params: Params) -> Table:
     notes = [
         "Parameters and GFLOP: of what is run for the tokens of a picture; bytes: of all its tokens in float16. "
         "Pictures/s: views of the training and test pictures, over the time that they took on this machine when they "
-        "were last encoded, with reading and decoding; – where all their tokens were in the store."
+        "were last encoded, with reading and decoding."
     ]
-    return Table("encoders_cost", "What each encoder costs", columns, rows, notes=notes)
+    return Table("encoders_cost", "What each encoder costs", columns, rows, notes=notes,
+                 dash="all its tokens were in the store")  # fmt: skip
 
 
 SECTION = Section("encoders", "Encoders", ("grid", "index"), make)

@@ -72,7 +72,8 @@ def models_table(models: pd.DataFrame, sizes: Mapping[str, tuple[int, int]]) -> 
         seeds = number(scores["seed"].nunique() or 1, 0)
         rows.append(Row([text(setting), text(model["backbone"]), *configuration, number(count, 0), seeds]))
     columns = ["Setting", "Encoder", "ξ", "q", "P", "Epochs", "Parameters", "Seeds"]
-    return Table("models", "The models behind the figures", columns, rows)
+    dash = "not in the scores, or of a tower whose size is not known"
+    return Table("models", "The models behind the figures", columns, rows, dash=dash)
 
 
 def sizes_table(study: Study, runs: pd.DataFrame) -> Table:

@@ -1,0 +1,99 @@
+"""What a model file may say of itself: the schema of its `meta`, held when it is written and when it is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
+
+from rine.encoder.config import EncoderConfig
+from rine.params_errors import explained
+from rine.scores.calibration import Calibration
+from rine.values import CropRule
+
+Scalar = StrictStr | StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | None
+
+
+def _file_name(name: str) -> str:
+    # `rine export` calls its file so
+    if not name.isprintable() or "/" in name or "\\" in name or name.startswith("."):
+        raise ValueError("a name without slashes and control characters, which does not begin with a dot, is allowed")
+    return name
+
+
+def _encoder(entry: dict[str, Any]) -> dict[str, Any]:
+    try:
+        encoder_config(entry)
+    except ValidationError as error:
+        raise ValueError("; ".join(explained(error.errors(), EncoderConfig))) from None
+    beside = {key: value for key, value in entry.items() if key not in _OF_ENCODER}
+    if wrong := [key for key, value in beside.items() if not isinstance(value, str | None)]:
+        raise ValueError(f"{', '.join(wrong)}: text is allowed")
+    return entry
+
+
+def _finite(calibration: Calibration) -> Calibration:
+    values = asdict(calibration).items()
+    if wrong := [key for key, value in values if isinstance(value, float) and not math.isfinite(value)]:
+        raise ValueError(f"{', '.join(wrong)}: finite numbers are allowed")
+    return calibration
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class SeenConfig:
+    """Pictures of one kind that a model was calibrated on: what they were named by, how many, one digest of all."""
+
+    sources: tuple[str, ...]
+    pictures: Annotated[int, Field(ge=1)]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class CalibratedConfig:
+    """What `rine calibrate` fitted a model on."""
+
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    crops: CropRule
+    real: SeenConfig | None = None
+    synthetic: SeenConfig | None = None
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Meta:
+    """The keys that `rine.models.checkpoint` names."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_file_name)]
+    encoder: Annotated[dict[str, Any], AfterValidator(_encoder)]
+    transform: dict[str, Scalar]
+    training: dict[str, Scalar]
+    classes: tuple[str, ...]
+    pictures: Annotated[int, Field(ge=0)] | None = None
+    sources: tuple[str, ...] | None = None
+    profile: str | None = None
+    about: str | None = None
+    choice: dict[str, Scalar] | None = None
+    calibration: Annotated[Calibration, AfterValidator(_finite)] | None = None
+    calibrated: CalibratedConfig | None = None
+    source: str | None = None
+
+
+_OF_ENCODER = {field.name for field in fields(EncoderConfig)}
+
+
+def encoder_config(entry: Mapping[str, Any]) -> EncoderConfig:
+    """The encoder as `rine.encoder.load` takes it, of what a model file says of it."""
+    return TypeAdapter(EncoderConfig).validate_python({key: entry[key] for key in entry.keys() & _OF_ENCODER})

@@ -1,0 +1,36 @@
+"""Words for a terminal: what stands in files, their names and their folders may hold signs that a terminal obeys."""
+
+from __future__ import annotations
+
+import os
+
+MOST = 4000  # characters of one message
+
+
+# what a user can mend; all else is a fault of the program's, and its trace is wanted
+PLAIN = (ValueError, OSError, ImportError, MemoryError)
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, in words that need no trace; raises the error itself where there are none, or RINE_TRACE is set.
+
+    A lack of memory is called that, whoever found it: PyTorch has a RuntimeError for it.
+    """
+    lacks = isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "out of memory"))
+    if os.environ.get("RINE_TRACE") or not (lacks or isinstance(error, PLAIN)):
+        raise error
+    return "not enough memory" if lacks else str(error)
+
+
+def printable(words: object) -> str:
+    """On one line: signs that could move the cursor, colour other rows or turn the writing round are escaped."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(words)
+    )
+
+
+def message(words: object) -> str:
+    """The same for words of several lines; of endless ones the beginning."""
+    lines = [printable(line.replace("\t", "    ")) for line in str(words)[: MOST + 1].split("\n")]
+    shown = "\n".join(lines)
+    return shown if len(shown) <= MOST else f"{shown[:MOST]} ..."
