@@ -15,6 +15,7 @@ from dataset_folders import OLD, config
 from rine import apart
 from rine.caching import decode
 from rine.caching.views import Recipe
+from rine.commands import arguments
 from rine.dataset import facts, index, reading
 from rine.dataset.facts import Facts, Skipped
 from rine.pixels.config import AugmentationConfig
@@ -215,3 +216,10 @@ def test_few_files_stay_open(root: Path) -> None:
         write_zip(root / f"{n}.zip", {"a.png": PICTURES[0]})
         read(root / f"{n}.zip!a.png", MOST)
     assert len(containers._kept.files) == 4
+
+
+def test_a_command_takes_an_address(root: Path) -> None:
+    inside = [str(root / form.format(1)) for form in FORMS.values()]
+    assert list(arguments.find(inside)) == [arguments.Found(path) for path in inside]
+    [gone] = arguments.find([str(root / "b.zip!a.png")])
+    assert gone.error == "no such file"

@@ -86,6 +86,7 @@ def write_index(root: Path, which: str, counts: dict[tuple[str, int, str], int])
     pictures = table(root, counts)
     folder = root / "artifacts" / "index"
     folder.mkdir(parents=True, exist_ok=True)
+    pictures["crops"] = "ten" if which == "synthbuster" else "centre"
     pictures.to_csv(folder / f"{which}.csv", index=False)
     return pictures
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from containers import encoded, write_parquet, write_tar, write_zip
 from dataset_folders import config, dataset, save
+from graph import ROOT
 from rine.dataset import index
 from rine.dataset.layouts import list_all, tables_of
 from rine.dataset.listing import DatasetError, Listing
@@ -361,3 +363,10 @@ def test_reals_that_are_not_there(tmp_path: Path, entries: dict[str, Any], messa
 def test_an_entry_that_says_nothing_sensible(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         dataset(**keys)
+
+
+def test_the_entries_of_the_documentation_are_entries() -> None:
+    page = (ROOT / "docs" / "data.md").read_text()
+    study = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
+    made = {name: dataset(**keys).form for name, keys in study["prepare"]["datasets"].items()}
+    assert set(made.values()) == {"globs", "tree", "manifest", "parquet"}

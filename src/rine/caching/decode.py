@@ -43,7 +43,7 @@ Pixels = np.ndarray | str  # of a picture's views (V, size, size, 3) uint8, or w
 def decode(source: Source, job: Job) -> Pixels:
     """Read a picture and make its views; one that cannot be read, or whose content is another now, gives the reason."""
     try:
-        data = read(source.root / job.path, source.max_pixels)
+        data = read(str(source.root / job.path), source.max_pixels)
         if hashlib.blake2b(data, digest_size=16).hexdigest() != job.digest:
             return f"{job.path}: changed since `prepare` looked at it"
         return crops(open_rgb(data, source.max_pixels), job.digest, job.views, source.recipe)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,11 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     pictures the centre crop; of a perturbed set only the (picture, kind) pairs that are drawn as perturbed are there,
     and the pictures of the sweeps.
     """
-    pictures = pictures.sort_values(list(PICTURE), kind="stable", ignore_index=True)
+    pictures = pictures.reset_index(drop=True)
     lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
-    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
-    pairs = [pair for views in lists for pair in views]
+    order = pictures[list(PICTURE)].sort_values(list(PICTURE), kind="stable").index.to_numpy()
+    rows = pictures.iloc[np.repeat(order, [len(lists[i]) for i in order])].reset_index(drop=True)
+    pairs = [pair for i in order for pair in lists[i]]
     rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
     rows["view"] = pd.Series([view for _, view in pairs], dtype=object)
     return rows
@@ -70,7 +72,8 @@ Pairs = list[tuple[str, str]]
 
 def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     training = [("augment", str(view)) for view in range(recipe.augmentation.views)]
-    return [training if split == "train" else [("centre", "centre")] for split in pictures["split"]]
+    others = [("centre", "centre")]
+    return [training if split == "train" else others for split in pictures["split"]]
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
@@ -78,6 +81,7 @@ def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     return [_crops_of(rule, _shape((height, width), recipe), recipe.size) for rule, height, width in sides]
 
 
+@lru_cache(maxsize=4096)  # one list for all pictures of a shape
 def _crops_of(rule: CropRule, shape: tuple[int, int], size: int) -> Pairs:
     n = n_crops(shape, rule, size)
     return [(rule, str(crop)) for crop in range(n)] if rule in _SEVERAL else [(rule, rule)]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rine.commands.options import ARTIFACTS, Artifacts, plain_errors
-from rine.paths import Paths
+from rine.paths import Paths, store_folder
 from rine.terminal import message
 
 
@@ -21,20 +21,20 @@ def store(
     that share the store. Example: rine store --prune
     """
     with plain_errors("store"):
-        from rine.caching.store import root
         from rine.commands.usage import delete, usage
 
         features = Paths(artifacts).features("")
-        parts = list(usage(root(), features))
+        parts = list(usage(store_folder(), features))
         if prune and not any(features.glob("*/*/features.json")):
-            raise ValueError(f"{features} holds no feature set: nothing would be left; delete {root()} to mean that")
+            raise ValueError(
+                f"{features} holds no feature set: nothing would be left; delete {store_folder()} to mean that"
+            )
         for part in parts:
             said = ", ".join(part.sets) or "no set here"
-            typer.echo(
-                message(f"{part.size / 1e6:10,.1f} MB  {part.encoder}: {said}; unused {part.unused / 1e6:,.1f} MB")
-            )
+            size, unused = (f"{n / 1e6:,.1f} MB" for n in (part.size, part.unused))
+            typer.echo(message(f"{size:>13}  {part.encoder}: {said}; unused {unused}"))
             if prune:
                 delete(part)
         unused = sum(part.unused for part in parts) / 1e6
         verb = "deleted" if prune else "unused, --prune deletes it"
-        typer.echo(f"{sum(part.size for part in parts) / 1e6:10,.1f} MB in {root()}; {unused:,.1f} MB {verb}")
+        typer.echo(f"{sum(part.size for part in parts) / 1e6:10,.1f} MB in {store_folder()}; {unused:,.1f} MB {verb}")

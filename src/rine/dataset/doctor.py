@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TRAINING = {"train": "grid", "ldm": "ldm"}  # table -> study
 TESTS = {"test": "grid", "synthbuster": "ldm"}
+PLACE = ("path", "label", "source", "split", "digest", "dhash")  # what tells copies apart, and where they are
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Diagnosis:
 def examine(index: Index, align: AlignConfig | None) -> Diagnosis:
     """Look at every training split and every test set; deterministic, and no picture is opened."""
     places = pd.concat(
-        [index.tables[table].assign(study=study) for table, study in {**TRAINING, **TESTS}.items()],
+        [index.tables[table][list(PLACE)].assign(study=study) for table, study in {**TRAINING, **TESTS}.items()],
         ignore_index=True,
     )
     copies = duplicates.find(places)

@@ -23,7 +23,7 @@ def find(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.reset_index(drop=True)
     exact = _groups(rows, pd.factorize(rows["digest"])[0], "path")
-    near = _groups(rows, _near_labels(rows["dhash"].to_numpy(dtype=object)), "digest")
+    near = _groups(rows, _near_labels(rows["dhash"]), "digest")
     copies = pd.concat([exact.assign(kind="exact"), near.assign(kind="near")], ignore_index=True)
     copies["group"] = copies.groupby(["kind", "group"], sort=False).ngroup()
     return copies[list(COLUMNS)]
@@ -31,9 +31,9 @@ def find(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _groups(rows: pd.DataFrame, group: np.ndarray, differs: str) -> pd.DataFrame:
     """Rows whose group (-1: none) has two values of `differs`, or a file in two splits that must not meet."""
-    grouped = rows.assign(group=group)[group >= 0]
-    counts = grouped.groupby("group")["group"].transform("size")
-    grouped = grouped[counts > 1]
+    counts = np.bincount(group[group >= 0], minlength=1)
+    several = (group >= 0) & (counts[group] > 1)
+    grouped = rows[several].assign(group=group[several])
     n_different = grouped.groupby("group")[differs].transform("nunique")
     grouped = grouped.assign(across=_across(grouped))
     grouped = grouped[(n_different > 1) | (grouped["across"] & (differs == "path"))]
@@ -57,7 +57,7 @@ def _across(grouped: pd.DataFrame) -> pd.Series:
     return leaks.astype(bool)
 
 
-def _near_labels(hashes: np.ndarray) -> np.ndarray:
+def _near_labels(hashes: pd.Series) -> np.ndarray:
     """Number of the component of near hashes that each of (N,) hashes belongs to; -1 for "".
 
     Nearness is chained: a picture belongs to a group when it is near to one of its members.
@@ -65,7 +65,10 @@ def _near_labels(hashes: np.ndarray) -> np.ndarray:
     usable = np.flatnonzero(hashes != "")
     labels = np.full(len(hashes), -1)
     if len(usable):
-        packed = np.frombuffer(bytes.fromhex("".join(hashes[usable])), dtype=np.uint8).reshape(len(usable), -1)
+        packed = np.empty((len(usable), 16), dtype=np.uint8)
+        for start in range(0, len(usable), _CHUNK):
+            some = hashes.iloc[usable[start : start + _CHUNK]]
+            packed[start : start + _CHUNK] = np.frombuffer(bytes.fromhex("".join(some)), dtype=np.uint8).reshape(-1, 16)
         distinct, where = np.unique(packed.view("V16").ravel(), return_inverse=True)
         labels[usable] = _components(len(distinct), near_pairs(distinct.view(np.uint8).reshape(-1, 16)))[where]
     return labels

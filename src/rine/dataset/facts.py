@@ -60,7 +60,7 @@ def examine(path: Path, max_pixels: int) -> Facts | Skipped:
     if path.is_symlink() and not path.exists():
         return Skipped("a link that leads nowhere")
     try:
-        content = read(path, max_pixels)  # once: a file that changes meanwhile is one or the other
+        content = read(str(path), max_pixels)  # once: a file that changes meanwhile is one or the other
         with opened(content, max_pixels) as image:
             kind, mode, exif = str(image.format), image.mode, bool(image.info.get("exif"))
             tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}

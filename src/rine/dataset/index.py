@@ -19,6 +19,7 @@ from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
 from rine.dataset.reading import printable, read_all
 from rine.dataset.records import Records
 from rine.features.table import INDEX, PICTURE
+from rine.pixels.pictures import ContainerError, place
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     read is left out and named in `skipped`. The result depends on the files alone: not on their order on
     disk, on `workers` or on what `store` remembers.
     """
-    root = Path(config.root)
+    try:
+        root = place(config.root)
+    except ContainerError as error:
+        raise DatasetError(f"prepare.root = {config.root!r}: {error}") from error
     if not root.is_dir():
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)

@@ -56,6 +56,13 @@ class Listing:
 
 def pictures_in(root: Path, folder: str) -> list[str]:
     """Picture files anywhere under `root/folder`, sorted; hidden files are left out."""
+    if "://" in str(root):
+        from rine.pixels.pictures import system_of  # with NumPy and Pillow
+
+        system, top = system_of(root)
+        found = (path.removeprefix(top).lstrip("/") for path in system.find(f"{top}/{folder}"))
+        shown = (path for path in found if not any(part.startswith(".") for part in path.split("/")))
+        return sorted(path for path in shown if is_picture(path.rsplit("/", 1)[-1]))
     paths: list[str] = []
     seen: set[str] = set()
     for place, folders, files in os.walk(root / folder, followlinks=True):

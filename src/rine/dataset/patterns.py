@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from rine.dataset.listing import DatasetError, is_picture, pictures_in
-from rine.pixels.pictures import ContainerError, members
+from rine.pixels.pictures import ContainerError, is_remote, members, system_of
 
 FIELDS = ("generator", "label", "category")  # what a folder's name can say
 _ARCHIVE = re.compile(r"(.+?\.(?:zip|tar))!(.+)", re.IGNORECASE)
@@ -19,6 +19,9 @@ _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 def files(root: Path, pattern: str) -> list[str]:
     """Files and folders that a glob matches, relative to the root (an absolute one: absolute)."""
+    if is_remote(root):
+        system, top = system_of(root)
+        return [path.removeprefix(top).lstrip("/") for path in system.glob(f"{top}/{pattern}")]
     # not Path.glob: it refuses absolute patterns, and before Python 3.13 `**` does not follow links
     return glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
 

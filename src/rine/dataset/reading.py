@@ -13,7 +13,7 @@ from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine_all
 from rine.dataset.records import Records
 from rine.device import usable_cores
-from rine.pixels.pictures import pieces, split
+from rine.pixels.pictures import pieces, place, split
 from rine.progress import progress
 
 CHUNK = 32  # pieces whose pictures' facts are remembered at once
@@ -65,7 +65,7 @@ def _recalled(root: Path, paths: Sequence[str], remembered: FactStore | None, re
 def _stat(file: str) -> os.stat_result | None:
     """Of the file that a picture is or lies in: where that changed, the picture is read again."""
     try:
-        return Path(file).stat()
+        return place(file).stat()
     except OSError:
         return None  # a broken link; `examine` says so
 

@@ -13,6 +13,7 @@ _RECORD = np.dtype(
         *(("format", "u1"), ("mode", "u1"), ("jpeg_quality", "i1"), ("jpeg_standard", "i1"), ("exif", "?")),
     ]
 )
+_CHUNK = 1 << 16
 _NONE = -1  # of a fact that a picture has not
 
 
@@ -41,7 +42,7 @@ class Records:
         """Mask (n,) of the pictures that have facts."""
         return self._known[numbers]
 
-    def digests(self, numbers: np.ndarray) -> np.ndarray:
+    def digests(self, numbers: np.ndarray) -> pd.Series:
         """The digest of each, as text (n,)."""
         return _hex(self._rows["digest"][numbers])
 
@@ -58,7 +59,7 @@ class Records:
             "jpeg_quality": quality,
             "jpeg_standard": np.array([False, True, None], dtype=object)[rows["jpeg_standard"]],  # the last for -1
             "exif": rows["exif"],
-            "dhash": np.where(rows["hashed"], _hex(rows["dhash"]), ""),
+            "dhash": _hex(rows["dhash"], rows["hashed"]),
         }
         return pd.DataFrame(columns)[list(Facts._fields)]
 
@@ -68,7 +69,11 @@ class Records:
         return self._texts.index(text)
 
 
-def _hex(values: np.ndarray) -> np.ndarray:
-    """Sixteen bytes each to 32 hex digits."""
-    whole = values.tobytes().hex()
-    return np.array([whole[start : start + 32] for start in range(0, len(whole), 32)] or [], dtype=object)
+def _hex(values: np.ndarray, there: np.ndarray | None = None) -> pd.Series:
+    """Sixteen bytes each to 32 hex digits, and those that are not there to ""."""
+    parts = [pd.Series([], dtype=str)]
+    for start in range(0, len(values), _CHUNK):  # text as Python holds it takes three times as much
+        whole = values[start : start + _CHUNK].tobytes().hex()
+        part = pd.Series([whole[at : at + 32] for at in range(0, len(whole), 32)], dtype=str)
+        parts.append(part if there is None else part.where(there[start : start + _CHUNK], ""))
+    return pd.concat(parts, ignore_index=True)

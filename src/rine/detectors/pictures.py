@@ -18,7 +18,7 @@ from rine.features.table import PICTURE
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig
 from rine.pixels.degradations import degrade
 from rine.pixels.perturbations import align, draws, perturb
-from rine.pixels.pictures import UnreadablePicture, open_rgb, read, split
+from rine.pixels.pictures import UnreadablePicture, is_remote, open_rgb, read, split
 
 TABLES = ("train", "ldm", "test", "synthbuster")  # of the index; of the first two the validation pictures
 
@@ -64,15 +64,15 @@ class Pictures:
         path, digest, view = row["path"], row["digest"], row["view"]
         file = self.root / path
         try:
-            data = read(file, self.max_pixels)
+            data = read(str(file), self.max_pixels)
             if hashlib.blake2b(data, digest_size=16).hexdigest() != digest:
                 return "changed since `prepare` looked at it"
             if view or self.align is not None:
                 image = self._seen(open_rgb(data, self.max_pixels), digest, view)
                 file = folder / f"{digest}-{view.replace(':', '-') or 'aligned'}.png"
                 Image.fromarray(image).save(file, compress_level=1)
-            elif split(str(file))[1]:  # detectors open files
-                file = folder / f"{digest}{Path(path).suffix if '!' in path else '.image'}"
+            elif split(str(file))[1] or is_remote(file):  # detectors open files
+                file = folder / f"{digest}{'.image' if '#' in path else Path(path).suffix}"
                 file.write_bytes(data)
         except OSError as error:
             return error.strerror or str(error)

@@ -23,7 +23,6 @@ from pydantic.dataclasses import dataclass
 from rine.encoder.config import EncoderConfig
 from rine.params_errors import explained
 from rine.scores.calibration import Calibration
-from rine.values import CropRule
 
 Scalar = StrictStr | StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | None
 
@@ -54,22 +53,22 @@ def _finite(calibration: Calibration) -> Calibration:
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class SeenConfig:
-    """Pictures of one kind that a model was calibrated on: what they were named by, how many, one digest of all."""
+class Pictures:
+    """Of one class, on which a model was calibrated: where they lay, how many, the digest of theirs."""
 
     sources: tuple[str, ...]
-    pictures: Annotated[int, Field(ge=1)]
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    pictures: Annotated[int, Field(ge=0)]
+    digest: str
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class CalibratedConfig:
-    """What `rine calibrate` fitted a model on."""
+class Calibrated:
+    """On what, and when, `rine calibrate` has calibrated a model."""
 
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
-    crops: CropRule
-    real: SeenConfig | None = None
-    synthetic: SeenConfig | None = None
+    date: str
+    crops: str
+    real: Pictures | None = None
+    synthetic: Pictures | None = None
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -82,12 +81,12 @@ class Meta:
     training: dict[str, Scalar]
     classes: tuple[str, ...]
     pictures: Annotated[int, Field(ge=0)] | None = None
-    sources: tuple[str, ...] | None = None
+    sources: tuple[str, ...] = ()
     profile: str | None = None
     about: str | None = None
     choice: dict[str, Scalar] | None = None
     calibration: Annotated[Calibration, AfterValidator(_finite)] | None = None
-    calibrated: CalibratedConfig | None = None
+    calibrated: Calibrated | None = None
     source: str | None = None
 
 

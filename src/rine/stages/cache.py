@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,6 +20,7 @@ from rine.features import table
 from rine.files import note
 from rine.params import Params
 from rine.paths import Paths, store_folder
+from rine.pixels.pictures import place
 
 TRACKED = (
     "encoder",
@@ -62,7 +62,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
         loaded = encoders.load(config, study.runtime.device, study.runtime.precision)
         described, shape = loaded.describe(), (loaded.n_blocks, loaded.width)
     stores = {family: Store.open(store_folder(), described, made, shape) for family, made in transforms.items()}
-    source = Source(Path(study.prepare.root), recipe, study.prepare.max_pixels)
+    source = Source(place(study.prepare.root), recipe, study.prepare.max_pixels)
     units = list(planned.units.values())
     if share:
         units, name = share.share(units), f"{name}, part {share}"

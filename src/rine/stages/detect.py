@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from rine.features.table import read
 from rine.files import note
 from rine.params import Params
 from rine.paths import Paths
+from rine.pixels.pictures import place
 from rine.scores.publish import publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
 
@@ -59,12 +59,12 @@ def _scored(study: Params, name: str, rows: pd.DataFrame, learn: pd.DataFrame) -
     """A detector's section, the rows that it was asked about, and its answers."""
     assert study.detectors is not None
     config, perturbed, align = study.detectors[name], study.perturb, study.cache.align
-    pictures = Pictures(Path(study.prepare.root), study.prepare.max_pixels, align, perturbed)
+    pictures = Pictures(place(study.prepare.root), study.prepare.max_pixels, align, perturbed)
     method = KINDS[config.kind].start(config, pictures, learn)
     try:
         views = {view: method.asks(view) and (config.perturbed or not view) for view in rows["view"].unique()}
         part = rows[rows["view"].map(views)].reset_index(drop=True)
-        shown = {
+        shown: dict[str, Any] = {
             "align": align and asdict(align),
             "perturb": perturbed and {"mode": perturbed.mode, "seed": perturbed.seed},
         }

@@ -13,6 +13,7 @@ from rine.dataset import patterns
 from rine.dataset.config import DatasetConfig
 from rine.dataset.layouts.found import Found, columns_of, label_of, listing_of, split_of
 from rine.dataset.listing import DatasetError, Listing
+from rine.pixels import pictures
 from rine.pixels.pictures import ContainerError, split, tables
 
 _WEB = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -136,5 +137,5 @@ def _parsed(lines: Any, file: str) -> Iterator[tuple[str, Any]]:
 def _there(root: Path, address: str) -> bool:
     file, place = split(str(root / address))
     if not place or file.lower().endswith(".parquet"):
-        return Path(file).is_file()
-    return Path(file).is_file() and place in patterns.names_in(Path(file))
+        return pictures.place(file).is_file()
+    return pictures.place(file).is_file() and place in patterns.names_in(pictures.place(file))

@@ -6,10 +6,12 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import IO
 
 from rine.apart import bounds
 from rine.pixels.pictures.errors import ContainerError, message
+from rine.pixels.pictures.places import place
 
 _LARGEST_LIST = 256 << 20  # bytes of a file's list of members that memory is asked for
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
@@ -19,10 +21,11 @@ class Zip:
     """An open zip file."""
 
     def __init__(self, file: str) -> None:
-        _ask(file)
+        self._stream = _opened(file)
         try:
-            self._file = zipfile.ZipFile(file)
+            self._file = zipfile.ZipFile(self._stream)
         except _BROKEN as error:
+            self._stream.close()
             raise ContainerError(
                 f"no whole zip archive ({message(error)}); one that comes in parts (.z01, .z02, ...) is joined "
                 "by `zip -s 0 parts.zip --out whole.zip`"
@@ -48,22 +51,20 @@ class Zip:
             raise ContainerError(f"cannot be unpacked ({message(error)})") from error
 
     def close(self) -> None:
-        self._file.close()
+        self._stream.close()
 
 
 class Tar:
     """An open tar file; one that is compressed as a whole cannot be read from the middle, and is refused."""
 
     def __init__(self, file: str) -> None:
-        _ask(file)
-        stream = Path(file).open("rb")  # noqa: SIM115
+        self._stream = _opened(file)
         try:
-            self._file = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115
+            self._file = tarfile.open(fileobj=self._stream, mode="r:")  # noqa: SIM115
             members = [each for each in self._file.getmembers() if each.isfile()]
         except _BROKEN as error:
-            stream.close()
+            self._stream.close()
             raise ContainerError(f"no whole tar archive without compression ({message(error)})") from error
-        self._stream = stream
         self._members = {each.name: each for each in members}
         self._twice = {name for name, n in Counter(each.name for each in members).items() if n > 1}
 
@@ -89,9 +90,11 @@ class Tar:
         self._stream.close()
 
 
-def _ask(file: str) -> None:
-    """The list of an archive's members comes into memory whole: say so before."""
-    bounds.reserve(0, min(Path(file).stat().st_size, _LARGEST_LIST))
+def _opened(file: str) -> IO[bytes]:
+    path = place(file)
+    # the list of an archive's members comes into memory whole
+    bounds.reserve(0, min(path.stat().st_size, _LARGEST_LIST))
+    return path.open("rb")
 
 
 def _refuse(place: str, twice: set[str]) -> None:

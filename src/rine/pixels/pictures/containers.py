@@ -18,6 +18,7 @@ from typing import Protocol
 
 from rine.pixels.pictures.archives import Tar, Zip
 from rine.pixels.pictures.errors import ContainerError, UnreadablePicture
+from rine.pixels.pictures.places import is_remote
 from rine.pixels.pictures.tables import Column, row_groups
 
 _INSIDE = re.compile(
@@ -37,7 +38,7 @@ class Container(Protocol):
 def split(address: str) -> tuple[str, str]:
     """The file that an address leads to, and the place in it: "" where the file itself is the picture."""
     found = _INSIDE.fullmatch(address)
-    if found is None or Path(address).is_file():
+    if found is None or (not is_remote(address) and Path(address).is_file()):
         return address, ""
     if found["table"]:
         return found["table"], f"{found['row']}@{found['column']}"
@@ -62,7 +63,7 @@ def content(address: str, most: int) -> bytes | None:
 
 def members(archive: Path) -> list[str]:
     """Names of the files in a zip or tar, as they stand in it; raises `ContainerError` for one that is none."""
-    opened = (Zip if archive.suffix.lower() == ".zip" else Tar)(str(archive))
+    opened: Zip | Tar = (Zip if archive.suffix.lower() == ".zip" else Tar)(str(archive))
     try:
         return opened.names()
     finally:
@@ -91,9 +92,9 @@ _kept = threading.local()
 
 
 def _opened(file: str, column: str) -> Container:
-    """The open file, whose content is still the one that was opened."""
-    about = os.stat(file)  # noqa: PTH116
-    key = (file, column, about.st_size, about.st_mtime_ns)
+    """The open file, whose content is still the one that was opened; of a remote one that is taken for granted."""
+    about = None if is_remote(file) else os.stat(file)  # noqa: PTH116
+    key = (file, column, about and about.st_size, about and about.st_mtime_ns)
     if not hasattr(_kept, "files"):
         _kept.files = OrderedDict()
     files: OrderedDict[object, Container] = _kept.files

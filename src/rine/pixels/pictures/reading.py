@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from rine.apart import bounds
 from rine.pixels.pictures import containers
 from rine.pixels.pictures.errors import UnreadablePicture, message
+from rine.pixels.pictures.places import place
 from rine.pixels.pictures.rgb import to_rgb
 from rine.pixels.pictures.settings import pillow_settings
 
@@ -120,7 +121,7 @@ def _stream(source: Source, name: str, max_pixels: int) -> Iterator[IO[bytes]]:
         stream: IO[bytes] = BytesIO(source)
     elif isinstance(source, str | PathLike):
         inside = containers.content(name, most_bytes(max_pixels))
-        stream = _open_file(Path(source), name) if inside is None else BytesIO(inside)
+        stream = _open_file(place(source), name) if inside is None else BytesIO(inside)
     else:
         stream = source if source.seekable() else BytesIO(source.read(most_bytes(max_pixels) + 1))
     try:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rine.apart import bounds
 from rine.pixels.pictures.errors import ContainerError, message
+from rine.pixels.pictures.places import is_remote, place, system_of
 
 _AHEAD = 16 << 20  # bytes of cells that are read at once, about
 _MOST_ROWS = 256
@@ -25,7 +26,8 @@ def opened(file: Path | str) -> Any:
         raise ContainerError("parquet files are read by pyarrow: pip install 'rine[parquet]'") from error
     try:
         # through a buffer: else a row group's column is in memory whole
-        return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        system, path = system_of(place(file)) if is_remote(file) else (None, file)
+        return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, filesystem=system)
     except pa.ArrowException as error:
         raise ContainerError(f"no whole parquet file ({message(error)}); fetch it again") from error
 
