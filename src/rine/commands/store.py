@@ -31,8 +31,8 @@ def store(
             )
         for part in parts:
             said = ", ".join(part.sets) or "no set here"
-            size, unused = (f"{n / 1e6:,.1f} MB" for n in (part.size, part.unused))
-            typer.echo(message(f"{size:>13}  {part.encoder}: {said}; unused {unused}"))
+            size, useless = (f"{n / 1e6:,.1f} MB" for n in (part.size, part.unused))
+            typer.echo(message(f"{size:>13}  {part.encoder}: {said}; unused {useless}"))
             if prune:
                 delete(part)
         unused = sum(part.unused for part in parts) / 1e6
