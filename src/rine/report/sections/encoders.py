@@ -136,7 +136,7 @@ def importance_table(params: Params, settings: list[str], chosen: Mapping[str, C
     ]
     names = [params.encoders[name].name for _, name in columns]
     title = "Importance of each block (%)"
-    return [Table("encoders_importance", title, ["Block", *names], rows, groups, notes)] if rows else []
+    return [Table("encoder_importance", title, ["Block", *names], rows, groups, notes)] if rows else []
 
 
 def cost_table(study: Study, params: Params) -> Table:
@@ -165,7 +165,7 @@ def cost_table(study: Study, params: Params) -> Table:
         "Pictures/s: views of the training and test pictures, over the time that they took on this machine when they "
         "were last encoded, with reading and decoding; – where all their tokens were in the store."
     ]
-    return Table("encoders_cost", "What each encoder costs", columns, rows, notes=notes)
+    return Table("encoder_cost", "What each encoder costs", columns, rows, notes=notes)
 
 
 SECTION = Section("encoders", "Encoders", ("grid", "index"), make)
