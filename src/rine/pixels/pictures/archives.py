@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import IO
+from weakref import finalize
 
 from rine.apart import bounds
 from rine.pixels.pictures.errors import ContainerError, message
@@ -22,6 +23,7 @@ class Zip:
 
     def __init__(self, file: str) -> None:
         self._stream = _opened(file)
+        finalize(self, self._stream.close)
         try:
             self._file = zipfile.ZipFile(self._stream)
         except _BROKEN as error:
@@ -59,6 +61,7 @@ class Tar:
 
     def __init__(self, file: str) -> None:
         self._stream = _opened(file)
+        finalize(self, self._stream.close)
         try:
             self._file = tarfile.open(fileobj=self._stream, mode="r:")  # noqa: SIM115
             members = [each for each in self._file.getmembers() if each.isfile()]
