@@ -48,7 +48,7 @@ class Zip:
         _fits(about.file_size, most)
         try:
             with self._file.open(about) as member:
-                return _whole(member.read(most + 1), most)
+                return _whole(member.read(about.file_size + 1), about.file_size)
         except _BROKEN as error:
             raise ContainerError(f"cannot be unpacked ({message(error)})") from error
 
@@ -82,12 +82,10 @@ class Tar:
         _fits(about.size, most)
         try:
             member = self._file.extractfile(about)
-            data = member.read(most + 1) if member else b""
+            data = member.read(about.size) if member else b""  # a buffer reserves as much as it is asked for
         except _BROKEN as error:
             raise ContainerError(f"cannot be unpacked ({message(error)})") from error
-        if len(data) != about.size:
-            raise ContainerError("the archive is cut short")
-        return _whole(data, most)
+        return _whole(data, about.size)
 
     def close(self) -> None:
         self._stream.close()
@@ -113,7 +111,7 @@ def _fits(size: int, most: int) -> None:
     bounds.reserve(0, size)
 
 
-def _whole(data: bytes, most: int) -> bytes:
-    if len(data) > most:
-        raise ContainerError(f"it unpacks to more than it says; allowed: {most / 1e6:,.0f} MB")
+def _whole(data: bytes, said: int) -> bytes:
+    if len(data) != said:
+        raise ContainerError(f"it unpacks to more or less than the {said:,} bytes that it says")
     return data
