@@ -55,6 +55,8 @@ def checked(study: dict) -> Params:
         ("augmentation.blur_sigma", [3, 0], "blur_sigma is [lowest, highest]"),
         ("prepare.datasets.mine", {"real": ["a/*"]}, "needs split: train | val | test and real: [globs] or fake"),
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
+        ("grid.xi", 0.1, "grid.xi = 0.1: a list is needed: [0.1]"),
+        ("prepare.datasets", {"my gan": OWN | {"split": "test"}}, "names are of letters, digits, _ and -"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
         ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),
         ("prepare.datasets.mine", {"layout": "folders"}, "prepare.datasets.mine.layout = 'folders'; choose from 'fore"),
@@ -149,3 +151,17 @@ def test_a_setting_names_training_data_sets_that_there_are():
     study["settings"] = {"mine": ["first", "secnod"]}
     with pytest.raises(ParamsError, match=r"settings.mine names \['secnod'\]; the training data sets are"):
         checked(study)
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "pipeline/own.yaml", "pipeline/paper.yaml"])
+def test_an_experiment_changes_one_line(file: str, tmp_path: Path) -> None:
+    """`dvc exp run -S` writes the whole file again: in its own form, all other lines stay as they are."""
+    from dvc.utils.serialize import modify_yaml
+
+    before = (ROOT / file).read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    with modify_yaml(tmp_path / "params.yaml") as study:
+        study["lr"] = 0.123
+    after = (tmp_path / "params.yaml").read_text()
+    changed = [new for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
+    assert changed == ["lr: 0.123"]

@@ -20,6 +20,12 @@ REPLACED = {
 # what pydantic adds to a place in a union; no keys of ours
 _TAGS = {"str", "int", "constrained-int", "constrained-str", "TowerConfig"}
 
+# by pydantic's type of error
+_PLAIN = {
+    "tuple_type": "a list is needed: [{value}]",
+    "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
+}
+
 
 def explained(errors: Sequence[Any], schema: type) -> list[str]:
     """One line for each slip that pydantic's `errors` tell of; `schema` is the dataclass of the whole file."""
@@ -40,7 +46,8 @@ def _explained(error: Any, schema: type) -> str:
         return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{meant}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
-    message = error["msg"].removeprefix("Value error, ")
+    plain = _PLAIN.get(error["type"])
+    message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
         message += did_you_mean(value, re.findall("'(.*?)'", error["ctx"]["expected"]))
     return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {_short(value)}: {message}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from rine.device import usable_cores
 
 LOCAL = "local"
+_SECONDS = 10.0  # for a cluster to answer
 _STORE = 128 << 20  # bytes of Ray's own memory: items go through it, tokens never
 
 
@@ -52,6 +54,9 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address=LOCAL, num_cpus=usable_cores(), **alone, **quiet)
         return
     try:
+        if ":" in address:  # Ray itself would try for a minute
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), _SECONDS).close()
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()

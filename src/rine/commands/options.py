@@ -20,7 +20,13 @@ PANEL = "Use a model"
 UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="A model that `rine best` stored (four_class, ...), or a model file.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model that `rine best` stored (four_class, ...), or a model file; best: that of `best.default` in "
+        "params.yaml.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Crops = Annotated[
@@ -39,6 +45,7 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Call it synthetic from this probability, else real; no third verdict."),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 
 # of the stages
 STUDY = "The study, stage by stage (dvc.yaml calls these)"
@@ -76,6 +83,14 @@ def plain_errors(command: str) -> Iterator[None]:
     except Exception as error:
         typer.secho(message(f"rine {command}: {reason(error)}"), fg="red", err=True)
         raise typer.Exit(UNUSABLE) from error
+
+
+def refuse_overwriting(asked: bool, *files: Path) -> None:
+    """Raise `FileExistsError` where one of the files is there and nobody asked for another in its place."""
+    there = [str(file) for file in files if file.exists()]
+    if there and not asked:
+        are = "is" if len(there) == 1 else "are"
+        raise FileExistsError(f"{' and '.join(there)} {are} there already: add --overwrite, or write elsewhere")
 
 
 def need(module: str, extra: str) -> None:

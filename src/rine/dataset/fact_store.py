@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import PIL
@@ -80,6 +80,13 @@ class FactStore:
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Digest and perceptual hash of every picture that is remembered."""
+        for (text,) in self._db.execute("SELECT facts FROM facts WHERE made_by = ?", (self.made_by,)):
+            values = json.loads(text)
+            if len(values) > 1:
+                yield Facts(*values).digest, Facts(*values).dhash
 
     def close(self) -> None:
         self._db.close()

@@ -28,7 +28,7 @@ _LEAST = 1e-6  # power of what is flat
 class Spectrum:
     """Trained when it is made, on the training pictures `learn` as they are. Raises `DetectorError` for one class."""
 
-    def __init__(self, config: DetectorConfig, learn: pd.DataFrame, pictures: Pictures) -> None:
+    def __init__(self, config: DetectorConfig, pictures: Pictures, learn: pd.DataFrame) -> None:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -36,8 +36,9 @@ class Spectrum:
         self._max_pixels = pictures.max_pixels
         facts, labels = [], []
         with tempfile.TemporaryDirectory(prefix="rine-") as folder:
-            for row in learn.sort_values("digest").groupby("label").head(MOST).to_dict("records"):
-                shown = pictures.show({**row, "view": "", "crops": "centre"}, Path(folder))
+            rows = learn.sort_values("digest").groupby("label").head(MOST).assign(view="", crops="centre")
+            for _, row in rows.iterrows():
+                shown = pictures.show(row.to_dict(), Path(folder))  # type: ignore[arg-type]  # its keys are columns
                 spectrum = shown if isinstance(shown, str) else self._spectrum(shown)
                 if not isinstance(spectrum, str):
                     facts.append(spectrum)
@@ -50,15 +51,13 @@ class Spectrum:
         return True
 
     def score(self, pictures: Sequence[Shown]) -> Answers:
-        answers: dict[int, Answer] = {}
-        for number, shown in enumerate(pictures):
-            spectrum = self._spectrum(shown)
-            known = isinstance(spectrum, str)
-            answers[number] = spectrum if known else float(self._model.decision_function(spectrum[None])[0])
-        return Answers(answers)
+        return Answers({number: self._answer(self._spectrum(shown)) for number, shown in enumerate(pictures)})
 
     def close(self) -> None:
         pass
+
+    def _answer(self, spectrum: np.ndarray | str) -> Answer:
+        return spectrum if isinstance(spectrum, str) else float(self._model.decision_function(spectrum[None])[0])
 
     def _spectrum(self, shown: Shown) -> np.ndarray | str:
         try:

@@ -32,6 +32,7 @@ def trained_meta(
         "training": {key: None if pd.isna(value) else value for key, value in run.items()},
         "classes": list(sets.classes),
         "pictures": int(sets.train.rows["digest"].nunique()),
+        "sources": sorted(sets.train.rows.loc[sets.train.rows["label"] == 1, "source"].unique()),
         "profile": study.profile,
         "about": study.about,
         "choice": {key: choice[key] for key in ("rule", "words", "acc", "ap") if key in choice},

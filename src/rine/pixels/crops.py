@@ -7,7 +7,6 @@ from typing import get_args
 
 import numpy as np
 
-from rine.pixels.pictures import Source, open_rgb
 from rine.pixels.transforms import centre_crop, enlarged, fitted, pad, ten_crop
 from rine.values import CropRule
 
@@ -38,11 +37,6 @@ def crops_of(image: np.ndarray, rule: CropRule, size: int, small: str = "pad") -
 def n_crops(shape: tuple[int, int], rule: CropRule, size: int) -> int:
     """How many crops `crops_of` cuts of a picture (H, W)."""
     return len(grid(shape, size, GRID_SIDE)) if rule == "grid" else 10 if rule == "ten" else 1
-
-
-def file_crops(source: Source, max_pixels: int, rule: CropRule, size: int, small: str) -> np.ndarray:
-    """Decode a picture and cut its crops; raises as `open_rgb` does."""
-    return crops_of(open_rgb(source, max_pixels), rule, size, small)
 
 
 def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:

@@ -15,7 +15,10 @@ import numpy as np
 from rine import apart
 from rine.apart import Limits
 from rine.detector import Detector, Loaded, Verdict
-from rine.detector.explain import Explanation, explain
+from rine.detector.evidence import Explanation
+from rine.detector.explain import explain
+from rine.detector.inputs import provenance_of
+from rine.detector.origin import digest_of
 from rine.device import usable_cores
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
@@ -55,7 +58,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def __enter__(self) -> Worker:
-        apart.start("rine.pixels.crops")
+        apart.start("rine.changes")
         self._thread.start()
         return self
 
@@ -155,7 +158,10 @@ class Worker:
 
     def _explain(self, job: _Job, pixels: np.ndarray) -> None:
         try:
-            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, name=job.name))
+            job.file.seek(0)
+            content = job.file.read()
+            sha256, said = digest_of(content), provenance_of(content)
+            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, job.name, sha256, said))
         except Exception as error:
             words = f"the model failed on it ({type(error).__name__})"
             self._answer(job, UnreadablePicture(job.name, words))

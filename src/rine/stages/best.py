@@ -42,11 +42,12 @@ def run(study: Params, paths: Paths, model: str) -> str:
     scores = score(heads, table, sets.scored, device)
     labels = scores.images["label"].to_numpy()
     mean, blocks = mean_tokens(sets.train), sets.train.about["encoder"].get("blocks")
+    digests = {"training": sets.train.rows["digest"], "calibration": scores.images["digest"]}
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
         meta = trained_meta(model, study, sets, chosen, row, calibration.fit(labels, logits))
-        checkpoint.save(out / f"{name}.safetensors", head, meta, mean)
+        checkpoint.save(out / f"{name}.safetensors", head, meta, mean, digests)
         if name == "model":
             block_shares(head, blocks).to_csv(out / "importance.csv", index=False, lineterminator="\n")
             write_metrics(

@@ -64,7 +64,7 @@ def _scored(study: Params, name: str, rows: pd.DataFrame, learn: pd.DataFrame) -
     try:
         views = {view: method.asks(view) and (config.perturbed or not view) for view in rows["view"].unique()}
         part = rows[rows["view"].map(views)].reset_index(drop=True)
-        shown = {
+        shown: dict[str, Any] = {
             "align": align and asdict(align),
             "perturb": perturbed and {"mode": perturbed.mode, "seed": perturbed.seed},
         }
