@@ -28,7 +28,7 @@ def opened(file: Path | str) -> Any:
         # through a buffer: else a row group's column is in memory whole
         system, path = system_of(place(file)) if is_remote(file) else (None, file)
         return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, filesystem=system)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         if getattr(error, "errno", None):  # of the system; Arrow's own have none
             raise
         raise ContainerError(f"no whole parquet file ({message(error)}); fetch it again") from error
