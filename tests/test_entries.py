@@ -274,12 +274,19 @@ def _cut(root: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
 
 
+def _no_text(root: Path) -> None:
+    openfake(root)
+    file = root / "openfake/data/test-0.parquet"
+    file.write_bytes(file.read_bytes().replace(b"model", b"mod\xf0l"))
+
+
 def _no_zip(root: Path) -> None:
     (root / "a.zip").write_bytes(b"no zip")
 
 
 BAD: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "cut parquet": (_cut, OPENFAKE, r"openfake/data/test-1.parquet: no whole parquet file"),
+    "columns that are no text": (_no_text, OPENFAKE, "test-0.parquet: no whole parquet file .'utf-8' codec"),
     "no parquet": (lambda root: None, OPENFAKE, r"matches no file under .*; expected files that end in .parquet"),
     "no column": (openfake, OPENFAKE | {"generator": "engine"}, r"no column 'engine'; allowed: \['image', 'label'"),
     "no pictures": (openfake, OPENFAKE | {"image": "label"}, r"'label' holds string; allowed: the bytes of pictures"),
