@@ -53,6 +53,13 @@ def test_an_address_gives_the_picture(root: Path, form: str) -> None:
         assert found.digest == hashlib.blake2b(PICTURES[i], digest_size=16).hexdigest()
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=[*FORMS])
+def test_little_memory_is_enough_whatever_a_picture_may_have(root: Path, form: str) -> None:
+    """A limit of 100 million pixels allows files of 864 MB: as much is not taken for one of 3 kB."""
+    [found] = apart.call(facts.examine_all, [root / form.format(1)], 100_000_000)
+    assert isinstance(found, Facts)
+
+
 def test_a_file_that_is_called_like_an_address_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "a.zip!b.png").write_bytes(PICTURES[0])
     assert read(tmp_path / "a.zip!b.png", MOST) == PICTURES[0]
@@ -151,7 +158,7 @@ BAD: dict[str, tuple[Callable[[Path], str], str]] = {
     "twice": (_twice, "two members of the archive have this name; allowed: one"),
     "climbing": (_climbing, "leads out of the archive"),
     "cut zip": (_cut("a.zip"), "no whole zip archive"),
-    "cut tar": (_cut("a.tar"), "no whole tar archive|the archive is cut short|has no 'b/6.png'"),
+    "cut tar": (_cut("a.tar"), "no whole tar archive|less than|has no 'b/6.png'"),
     "cut parquet": (_cut("a.parquet"), "no whole parquet file"),
     "null": (_null, "row 1 of column 'image' is null; allowed: the bytes of a picture"),
     "no member": (lambda _: "a.zip!b/9.png", "the archive has no 'b/9.png'"),

@@ -246,7 +246,7 @@ def test_a_verdict_that_mild_changes_turn_round_is_inconclusive(detector: Detect
     [
         ((20, 64), "centre", "smaller than the 32 pixels"),
         ((64, 64), "centre", None),
-        ((200, 300), "centre", "only 1.7% of its 300 x 200 pixels"),
+        ((200, 300), "centre", "rests on 1.7% of its 300 x 200 pixels"),
         ((200, 300), "grid", None),
     ],
 )

@@ -169,6 +169,21 @@ def test_globs_lead_into_archives(tmp_path: Path) -> None:
     assert pictures == ["a.zip!real/1.png", "a.zip!deep/fake/1.png", "a.zip!deep/fake/2.png"]
 
 
+def test_a_test_set_is_called_by_its_entry(tmp_path: Path) -> None:
+    """Or by `generator`, which of a table is a column."""
+    aigi(tmp_path)
+    openfake(tmp_path)
+    keys = {"tree": "aigi/test/sdv1.4/{label}", "real": "0_real", "split": "test", "generator": "SD 1.4"}
+    assert list(sets(listed(tmp_path, sd14=keys)["sd14"])) == ["SD 1.4"]
+    assert sets(listed(tmp_path, openfake=OPENFAKE | {"label": "real"})["openfake"]) == {"openfake": ("openfake", "")}
+
+
+def test_what_excluding_leaves_of_a_set_is_of_one_class(tmp_path: Path) -> None:
+    aigi(tmp_path)
+    listing = listed(tmp_path, aigi=AIGI | {"exclude": ["aigi/test/sdv1.4/0_real", "aigi/test/Mid*"]})["aigi"]
+    assert sets(listing) == {"aigi/sdv1.4": ("", "aigi/sdv1.4")}
+
+
 LISTS: dict[str, Any] = {
     "manifest": ["lists/*"], "path": "filename", "label": {"column": "typ", "real": ["REAL"]}, "generator": "src",
     "folder": "", "split": "test",
@@ -259,12 +274,19 @@ def _cut(root: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
 
 
+def _no_text(root: Path) -> None:
+    openfake(root)
+    file = root / "openfake/data/test-0.parquet"
+    file.write_bytes(file.read_bytes().replace(b"model", b"mod\xf0l"))
+
+
 def _no_zip(root: Path) -> None:
     (root / "a.zip").write_bytes(b"no zip")
 
 
 BAD: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "cut parquet": (_cut, OPENFAKE, r"openfake/data/test-1.parquet: no whole parquet file"),
+    "columns that are no text": (_no_text, OPENFAKE, "test-0.parquet: no whole parquet file .'utf-8' codec"),
     "no parquet": (lambda root: None, OPENFAKE, r"matches no file under .*; expected files that end in .parquet"),
     "no column": (openfake, OPENFAKE | {"generator": "engine"}, r"no column 'engine'; allowed: \['image', 'label'"),
     "no pictures": (openfake, OPENFAKE | {"image": "label"}, r"'label' holds string; allowed: the bytes of pictures"),

@@ -13,10 +13,11 @@ from scipy.stats import beta
 from graph import items
 from rine.evaluation.intervals import share
 from rine.params import Params
+from rine.report.methods import methods_of
 from rine.report.sections import one_class
 from rine.report.study import gather
 from rine.running import run_stage as run
-from rine.scores import ImageScores, read_scores
+from rine.scores import ImageScores, read_scores, validation
 from rine.scores.test_sets import one_class_of
 from small_study import SmallStudy, run_stage, settled, study_of, write_pictures
 
@@ -100,6 +101,16 @@ def test_the_page_has_rates_of_every_method_with_intervals(made: SmallStudy, mon
     alarm = (scores.logits[0, photos.rows] > 0).mean()
     assert [cell.text for cell in by_side["one_class_real"].rows[0].cells][1:3] == ["7", f"{100 * alarm:.1f}"]
     assert all(cell.interval for cell in by_side["one_class_real"].rows[0].cells[2:3])
+
+
+def test_the_baselines_are_calibrated_on_validation_pictures(made: SmallStudy) -> None:
+    none = made.folder / "none"
+    methods = {each.name: each for each in methods_of(gather(made.study, made.paths.artifacts, none, none))}
+    for name in ("linear last", "linear all", "nearest"):
+        labels, logits = validation(methods[name].scores)
+        assert len(labels) == 2 * 8
+        assert methods[name].calibration.n == 16 or methods[name].calibration.reason.startswith("on the validation")
+        assert logits.shape == (1, 16)
 
 
 def test_reals_that_another_set_has_are_encoded_once(made: SmallStudy) -> None:

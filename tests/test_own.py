@@ -62,6 +62,7 @@ def verdicts(model: Path | str, kind: str) -> list[str]:
 
 def test_an_imported_model_comes_from_inconclusive_to_verdicts(tmp_path: Path) -> None:
     assert {*verdicts("imported.safetensors", "real"), *verdicts("imported.safetensors", "fake")} == {"inconclusive"}
+    assert "`rine calibrate` fits some" in Detector.load("imported.safetensors", device="cpu").cautions[1]
     out = tmp_path / "mine.safetensors"
     code, said, cautions = rine("calibrate", "imported.safetensors", "--real", "real", "--fake", "fake", "-o", str(out))
     assert code == 0, cautions

@@ -20,7 +20,7 @@ from rine.cli import app
 from rine.commands.arguments import find
 from rine.commands.resume import resume
 from rine.commands.rows import COLUMNS, writer
-from rine.detector import Verdict
+from rine.detector import Detector, Verdict
 from rine.terminal import printable
 
 
@@ -253,6 +253,11 @@ def test_what_a_file_says_stands_beside_the_verdict_and_changes_nothing(tmp_path
     assert (said["generated"], silent["generated"], gone["generated"]) == ("True", "False", "")
     assert "Steps: 20" in said["says"]
     assert "not suspicious" in silent["says"]
+    detector = Detector.load("four_class", device="cpu")
+    of_python = detector.provenance(tmp_path / "said.png")
+    assert of_python is not None
+    assert of_python.words == said["says"]
+    assert detector.provenance(tiny_model.picture(0, 60, 80)) is None
     code, out, _ = rine(*both[:1], "--stable", "--provenance")
     assert code == 0
     assert "Steps: 20" in out

@@ -97,7 +97,7 @@ def test_the_rows_are_the_test_blind_rules_and_less_the_encoder_in_force(made: S
 
 
 def test_the_importance_of_every_encoders_blocks_by_their_numbers(content: Content) -> None:
-    shown = table(content, "encoders_importance")
+    shown = table(content, "encoder_importance")
     assert shown.columns == ["Block", *(encoder.name for encoder in ENCODERS.values())]
     rows = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in shown.rows}
     assert rows["1"][2] == "–"
@@ -107,7 +107,7 @@ def test_the_importance_of_every_encoders_blocks_by_their_numbers(content: Conte
 
 
 def test_what_tokens_cost(content: Content) -> None:
-    shown = table(content, "encoders_cost")
+    shown = table(content, "encoder_cost")
     rows = {row.cells[0].text: dict(zip(shown.columns, row.cells, strict=True)) for row in shown.rows}
 
     def said(name: str, *columns: str) -> list[str]:

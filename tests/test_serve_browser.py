@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
@@ -20,13 +19,10 @@ from rine import Detector
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
 pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no Chromium on this machine (Debian: apt install chromium)", allow_module_level=True)
 
-from rine.serve.settings import ServeSettings  # noqa: E402
-from served import served  # noqa: E402  needs what was just asked for
+from browser import launched, playwright
+from rine.serve.settings import ServeSettings
+from served import served
 
 Page = Any
 expect = playwright.expect
@@ -46,10 +42,8 @@ def url(detector: Detector) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -80,6 +80,23 @@ def test_a_picture_has_the_same_bits_in_any_batch(name: str) -> None:
     assert bool(together.isfinite().all())
 
 
+@pytest.mark.parametrize("name", ["PE T", "DINOv2 S", "DINOv3 S"])
+def test_no_tower_runs_past_its_last_tap_and_rows_of_other_blocks_are_not_taken(name: str) -> None:
+    ours = load(entry(**(TOWERS[name][0] | {"blocks": (1, 3)})), "cpu")
+    called: list[str] = []
+    for part, module in ours.body.named_modules():
+        module.register_forward_hook(lambda *_, part=part: called.append(part))  # type: ignore[misc]
+    taken: list[int] = []
+    rows = ours.body.rows
+    ours.body.rows = lambda x: taken.append(len(called)) or rows(x)
+    assert ours(pictures(1, ours.image_size)).shape[1] == len(taken) == 2
+    blocks = [part for part in called if part.startswith("trunk.blocks.")]
+    assert {part.split(".")[2] for part in blocks} == {"0", "1", "2"}
+    assert "trunk.blocks.1.mlp.fc1" in blocks
+    assert "trunk.blocks.2.norm2" in blocks
+    assert not any(part.startswith("trunk.blocks.2.mlp.") for part in blocks)  # after the last tap
+
+
 @pytest.mark.parametrize("tap", ["block", "block_normed"])
 @pytest.mark.parametrize("name", ["own, no CLS", "PE T"])
 def test_other_taps(name: str, tap: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from rine.commands.labelled import Fake, Real, Table, labelled
 from rine.commands.options import Arithmetic, Device, Overwrite, plain_errors, prepare_libraries, refuse_overwriting
+from rine.terminal import message
 
 
 def calibrate(
@@ -48,9 +49,9 @@ def calibrate(
         calibration = fitted(judged)
         store(path, out, calibration, judged)
     for line in said(calibration, judged):
-        typer.echo(line)
+        typer.echo(message(line))
     for note in judged.notes:
-        typer.echo(f"caution: {note}", err=True)
+        typer.echo(message(f"caution: {note}"), err=True)
     for path_, reason in judged.skipped.itertuples(index=False):
-        typer.echo(f"left out: {path_}: {reason}", err=True)
-    typer.echo(f"wrote {out}: rine predict ... --model {out}", err=True)
+        typer.echo(message(f"left out: {path_}: {reason}"), err=True)
+    typer.echo(message(f"wrote {out}: rine predict ... --model {out}"), err=True)

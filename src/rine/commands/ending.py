@@ -21,6 +21,7 @@ ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say whi
 TIMINGS = Paths().timings
 INTERRUPTED = 128 + signal.SIGINT
 _PARENT = os.getppid()
+_LEAST_MEMORY = 512 << 20  # bytes of address space: with less, OpenBLAS tries for ever to get its buffers
 
 
 def timed(command: Callable[..., str]) -> Callable[..., None]:
@@ -33,6 +34,7 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
         _end_in_order()
         start = time.perf_counter()
         try:
+            _enough_memory()
             line = command(*args, **kwargs)
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
@@ -58,6 +60,16 @@ def _end_in_order() -> None:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end)
+
+
+def _enough_memory() -> None:
+    if sys.platform == "linux":
+        import resource
+
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if 0 <= allowed < _LEAST_MEMORY:  # -1 where there is no limit
+            least = f"{_LEAST_MEMORY >> 20} MB are needed, of stages that use PyTorch 6 GB"
+            raise OSError(f"`ulimit -v` allows {allowed >> 20} MB of address space; {least}")
 
 
 def _die_with_parent() -> None:

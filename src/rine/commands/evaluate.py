@@ -20,6 +20,7 @@ from rine.commands.options import (
     prepare_libraries,
     refuse_overwriting,
 )
+from rine.terminal import message
 
 if TYPE_CHECKING:
     from rine.detector import Detector
@@ -66,10 +67,10 @@ def evaluate(
         _write(detector, judged, measured, worst, crops, out)
     _say(judged, measured)
     for caution in [*detector.cautions, *judged.notes]:
-        typer.echo(f"caution: {caution}", err=True)
+        typer.echo(message(f"caution: {caution}"), err=True)
     if len(judged.skipped):
         typer.echo(f"{len(judged.skipped)} could not be read: the page names them", err=True)
-    typer.echo(f"wrote {out / 'index.html'}", err=True)
+    typer.echo(message(f"wrote {out / 'index.html'}"), err=True)
 
 
 def _write(detector: Detector, judged: Judged, measured: list[Measured], worst: int, crops: Crops, out: Path) -> None:

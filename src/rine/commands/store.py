@@ -8,6 +8,7 @@ import typer
 
 from rine.commands.options import ARTIFACTS, Artifacts, plain_errors
 from rine.paths import Paths, store_folder
+from rine.terminal import message
 
 
 def store(
@@ -30,7 +31,8 @@ def store(
             )
         for part in parts:
             said = ", ".join(part.sets) or "no set here"
-            typer.echo(f"{part.size / 1e6:10,.1f} MB  {part.encoder}: {said}; unused {part.unused / 1e6:,.1f} MB")
+            size, useless = (f"{n / 1e6:,.1f} MB" for n in (part.size, part.unused))
+            typer.echo(message(f"{size:>13}  {part.encoder}: {said}; unused {useless}"))
             if prune:
                 delete(part)
         unused = sum(part.unused for part in parts) / 1e6

@@ -137,6 +137,11 @@ class DatasetConfig:
     def judged(self) -> CropRule:
         return self.crops or ("ten" if self.study == "ldm" or self.layout == "synthbuster" else "centre")
 
+    @property
+    def called(self) -> str | None:
+        """What the test set is called; of a table, `generator` is a column."""
+        return self.generator if self.form in {"globs", "tree"} else None
+
     def family_of(self, generator: str) -> str:
         return self.family.get(generator, "own") if isinstance(self.family, Mapping) else self.family
 

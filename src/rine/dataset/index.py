@@ -103,8 +103,7 @@ def _held_out(
         for label in (0, 1):
             own = [each.path for each in listing.pictures if (each.split, each.label) == ("train", label)]
             numbers = _numbers(own, paths)
-            digests = sorted(set(records.digests(numbers[records.readable(numbers)])))
-            held |= {(digest, label) for digest in digests[: round(share * len(digests))]}
+            held |= {(digest, label) for digest in records.lowest(numbers[records.readable(numbers)], share)}
     return held
 
 

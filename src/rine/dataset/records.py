@@ -42,9 +42,10 @@ class Records:
         """Mask (n,) of the pictures that have facts."""
         return self._known[numbers]
 
-    def digests(self, numbers: np.ndarray) -> pd.Series:
-        """The digest of each, as text (n,)."""
-        return _hex(self._rows["digest"][numbers])
+    def lowest(self, numbers: np.ndarray, share: float) -> list[str]:
+        """The lowest digests: so large a share of those that there are."""
+        distinct = np.unique(self._rows["digest"][numbers])
+        return _hex(distinct[: round(share * len(distinct))]).tolist()
 
     def columns(self, numbers: np.ndarray) -> pd.DataFrame:
         """The fields of `Facts` as columns."""

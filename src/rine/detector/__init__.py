@@ -19,7 +19,7 @@ from rine.apart import Limits
 from rine.changes import VERSIONS
 from rine.detector.cautions import cautions_of
 from rine.detector.fit import check_fit
-from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of
+from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of, provenance_of
 from rine.detector.stored import find_model
 from rine.detector.verdict import Loaded, Verdict, agreed, remark
 from rine.encoder import Encoder
@@ -27,6 +27,7 @@ from rine.heads import Head
 from rine.models import checkpoint
 from rine.pixels.crops import CropRule, crops_of
 from rine.pixels.pictures import UnreadablePicture
+from rine.provenance import Provenance
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
 
@@ -195,6 +196,10 @@ class Detector:
         parts = torch.as_tensor(np.ascontiguousarray(crops) if isinstance(crops, np.ndarray) else crops)
         scores = [self.head(self.tokens(part))[0].double().cpu() for part in parts.split(self.batch_size)]
         return torch.cat(scores).numpy() if scores else np.zeros(0)
+
+    def provenance(self, image: Picture) -> Provenance | None:
+        """What a file (a path or bytes) says of itself, which is no part of its verdict; None for what is no file."""
+        return provenance_of(image)
 
     def pixels(self, image: Picture, limits: Limits | None = None) -> np.ndarray:
         """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""

@@ -10,7 +10,11 @@ def cautions_of(pretrained: str, calibration: Calibration, threshold: float | No
     if pretrained == "random":
         found.append("the encoder has random weights: verdicts show that everything works, and no more")
     if calibration.reason and threshold is None:
-        none = calibration.threshold_fpr1 is None
-        what = "there are no thresholds, so all is inconclusive" if none else "the thresholds are weak"
-        found.append(f"{what}: {calibration.reason}")
+        if calibration.threshold_fpr1 is None:
+            found.append(
+                f"there are no thresholds, so all is inconclusive ({calibration.reason}): `rine calibrate` fits some "
+                "on pictures of yours"
+            )
+        else:
+            found.append(f"the thresholds are weak: {calibration.reason}")
     return found

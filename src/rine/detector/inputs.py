@@ -57,12 +57,13 @@ def pixels_of(image: Picture, max_pixels: int, limits: Limits | None = None) -> 
     raise TypeError(f"a picture is a path, bytes, a PIL image, an array or a tensor; got {type(image).__name__}")
 
 
-def provenance_of(image: Picture) -> Provenance | None:
+def provenance_of(image: Picture, limits: Limits | None = None) -> Provenance | None:
     """What a file (a path or bytes) says of itself, read in a process apart; None for what is none, or is lost."""
     if not isinstance(image, str | os.PathLike | bytes):
         return None
     try:
-        return apart.call(provenance.read, image if isinstance(image, bytes) else os.fspath(image))
+        content = image if isinstance(image, bytes) else os.fspath(image)
+        return apart.call(provenance.read, content, **(limits or {}))
     except (OSError, apart.Lost):
         return None
 

@@ -63,7 +63,7 @@ def remark(shape: tuple[int, int], crops: CropRule, size: int, small: str) -> st
     if not squares:  # all of it, made small
         return None
     share = squares * size * size / (height * width)
-    return f"only {share:.1%} of its {width} x {height} pixels were looked at" if share < LITTLE else None
+    return f"the verdict rests on {share:.1%} of its {width} x {height} pixels" if share < LITTLE else None
 
 
 def agreed(verdict: Verdict, versions: Sequence[tuple[str, float]], names: Sequence[str]) -> Verdict:

@@ -10,7 +10,7 @@ import pandas as pd
 from rine.features import Features
 from rine.features.table import PICTURE
 from rine.heads import Head
-from rine.heads.scoring import logits
+from rine.heads.scoring import logits, mean_over_views
 from rine.scores import IMAGE_COLUMNS, ImageScores
 
 
@@ -21,8 +21,9 @@ def score_perturbed(
 
     `perturbed` holds the pictures that were changed: its views are the kinds, and `name:strength` of the sweeps.
     """
-    plain, changed = logits(heads, test, device), logits(heads, perturbed, device)
-    runs, images = runs.assign(study="perturb"), test.rows[IMAGE_COLUMNS].reset_index(drop=True)
+    rows, plain = mean_over_views(test.rows, logits(heads, test, device))
+    changed = logits(heads, perturbed, device)
+    runs, images = runs.assign(study="perturb"), rows[IMAGE_COLUMNS]
     by_kind = [
         ImageScores(
             runs.assign(variant=f"perturb:{kind}"), images, replaced(plain, images, changed, perturbed.rows, kind)

@@ -21,8 +21,11 @@ def tensors(digests: Mapping[str, Iterable[str]]) -> dict[str, Tensor]:
 
 
 def take(file: dict[str, Tensor]) -> dict[str, frozenset[str]]:
-    """Remove the digests from a file's tensors, and return them by kind."""
+    """Remove the digests from a file's tensors, and return them by kind; raises `ValueError` for what are none."""
     names = [name for name in file if name.startswith(_PREFIX)]
+    for name in names:
+        if file[name].dtype != torch.uint8 or file[name].ndim != 2:
+            raise ValueError(f"{name} holds no digests: it is {file[name].dtype} of shape {tuple(file[name].shape)}")
     return {
         name.removeprefix(_PREFIX): frozenset(row.tobytes().hex() for row in file.pop(name).numpy()) for name in names
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,7 +124,7 @@ def _worst(detector: Detector, judged: Judged, most: int) -> Content:
             continue
         like = TRUTHS[1 - label]
         rows = [
-            Row([text(path), text(verdict), number(p, 3), number(logit, 2)])
+            Row([text("/".join(Path(path).parts[-2:])), text(verdict), number(p, 3), number(logit, 2)])
             for path, verdict, p, logit in part[["path", "verdict", "probability", "logit"]].itertuples(index=False)
         ]
         columns = ["File", "verdict", "probability of being synthetic", "logit"]

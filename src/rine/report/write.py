@@ -50,7 +50,9 @@ def write_plots(report: Report, images: Mapping[str, bytes], folder: Path) -> No
         for key, picture in images.items():
             (part / f"{key}.png").write_bytes(picture)
         for figure in figures_of(report):
-            figure.data.to_csv(part / f"{figure.key}.csv", index=False, float_format="%.6g", lineterminator="\n")
+            # DVC puts the data into a script of its page, which must not end before its end
+            data = figure.data.replace("</", "<|", regex=True)
+            data.to_csv(part / f"{figure.key}.csv", index=False, float_format="%.6g", lineterminator="\n")
         for other in folder.iterdir() if folder.is_dir() else ():
             if other.suffix not in {".png", ".csv"}:  # those of stages that left nothing this time go
                 shutil.copy2(other, part)

@@ -45,6 +45,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
         apart.start("rine.caching.decode")  # what decodes imports its modules while the encoder is loaded
     recipe = views.recipe(feature_set, study, encoder)
     planned = plan(views.expand(pictures, recipe), study.cache.shard_rows)
+    del pictures  # of which the plan has a copy: with a million it counts
     transforms = {family: views.describe(family, recipe) for family in sorted(planned.rows["family"].unique())}
     about: dict[str, Any] = {"set": feature_set, "transforms": transforms, "encoder": {"name": config.name}}
     out, name = paths.features(encoder, feature_set), f"{encoder}-{feature_set}"

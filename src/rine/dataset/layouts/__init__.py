@@ -74,6 +74,8 @@ def list_all(root: Path, datasets: dict[str, DatasetConfig]) -> dict[str, Listin
 
 def _without(root: Path, name: str, config: DatasetConfig, listing: Listing) -> Listing:
     """A listing without the pictures that an entry excludes; a pattern that excludes none is an error."""
+    if not config.exclude:
+        return listing
     pictures = listing.pictures
     for pattern in config.exclude:
         matches = patterns.matcher(pattern).fullmatch
@@ -85,8 +87,13 @@ def _without(root: Path, name: str, config: DatasetConfig, listing: Listing) -> 
             )
         pictures = kept
     there = {(picture.source, picture.label) for picture in pictures}
-    kept_sets = tuple(each for each in listing.test_sets if {(each.real, 0), (each.fake, 1)} & there)
-    return replace(listing, pictures=pictures, test_sets=kept_sets)
+    sets = (
+        each._replace(
+            real=each.real if (each.real, 0) in there else "", fake=each.fake if (each.fake, 1) in there else ""
+        )
+        for each in listing.test_sets
+    )
+    return replace(listing, pictures=pictures, test_sets=tuple(each for each in sets if each.real or each.fake))
 
 
 def _with_reals(name: str, other: str, listings: dict[str, Listing]) -> Listing:

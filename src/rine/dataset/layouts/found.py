@@ -44,11 +44,11 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
 
     test_sets = []
     for generator in sorted({generator for label, generator in tested if label == 1}):
-        called = f"{name}/{generator}" if generator else config.generator or name
+        called = f"{name}/{generator}" if generator else config.called or name
         real = source(0, generator) if (0, generator) in tested else shared
         test_sets.append(test_set(called, config.family_of(generator or called), real, source(1, generator)))
     if not test_sets and tested:  # reals alone
-        test_sets = [test_set(config.generator or name, config.family_of(name), name, "")]
+        test_sets = [test_set(config.called or name, config.family_of(name), name, "")]
         rows = [row._replace(generator="") for row in rows]
     return Listing(config.study, tuple(map(picture, rows)), tuple(test_sets))
 

@@ -51,7 +51,7 @@ def tree(root: Path, name: str, config: DatasetConfig) -> Listing:
         if label is None:
             strange.setdefault(fields["label"], address)
         else:
-            generator, category = fields.get("generator", config.generator or ""), fields.get("category")
+            generator, category = fields.get("generator", ""), fields.get("category")
             found[address] = Found(address, label, str(config.split), generator, category)
     for folder, address in strange.items():
         raise DatasetError(

@@ -79,7 +79,7 @@ def _cells(root: Path, name: str, file: str, config: DatasetConfig) -> Iterator[
             for i in range(0 if columns else n):
                 yield _found(name, config, f"{file}#{i:0{digits}d}@{config.image}", {}, f"{file}, row {i}")
     except (ContainerError, OSError) as error:
-        raise DatasetError(f"data set {name!r}: {file}: {error}") from error
+        raise DatasetError(f"data set {name!r}: {file}: {' '.join(str(error).split())}") from error
 
 
 def _found(name: str, config: DatasetConfig, address: str, row: dict[str, Any], where: str) -> Found:

@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import IO
+from weakref import finalize
 
 from rine.apart import bounds
 from rine.pixels.pictures.errors import ContainerError, message
@@ -22,6 +23,7 @@ class Zip:
 
     def __init__(self, file: str) -> None:
         self._stream = _opened(file)
+        finalize(self, self._stream.close)
         try:
             self._file = zipfile.ZipFile(self._stream)
         except _BROKEN as error:
@@ -46,7 +48,7 @@ class Zip:
         _fits(about.file_size, most)
         try:
             with self._file.open(about) as member:
-                return _whole(member.read(most + 1), most)
+                return _whole(member.read(about.file_size + 1), about.file_size)
         except _BROKEN as error:
             raise ContainerError(f"cannot be unpacked ({message(error)})") from error
 
@@ -59,6 +61,7 @@ class Tar:
 
     def __init__(self, file: str) -> None:
         self._stream = _opened(file)
+        finalize(self, self._stream.close)
         try:
             self._file = tarfile.open(fileobj=self._stream, mode="r:")  # noqa: SIM115
             members = [each for each in self._file.getmembers() if each.isfile()]
@@ -79,12 +82,10 @@ class Tar:
         _fits(about.size, most)
         try:
             member = self._file.extractfile(about)
-            data = member.read(most + 1) if member else b""
+            data = member.read(about.size) if member else b""  # a buffer reserves as much as it is asked for
         except _BROKEN as error:
             raise ContainerError(f"cannot be unpacked ({message(error)})") from error
-        if len(data) != about.size:
-            raise ContainerError("the archive is cut short")
-        return _whole(data, most)
+        return _whole(data, about.size)
 
     def close(self) -> None:
         self._stream.close()
@@ -110,7 +111,7 @@ def _fits(size: int, most: int) -> None:
     bounds.reserve(0, size)
 
 
-def _whole(data: bytes, most: int) -> bytes:
-    if len(data) > most:
-        raise ContainerError(f"it unpacks to more than it says; allowed: {most / 1e6:,.0f} MB")
+def _whole(data: bytes, said: int) -> bytes:
+    if len(data) != said:
+        raise ContainerError(f"it unpacks to more or less than the {said:,} bytes that it says")
     return data

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rine.pixels.pictures.archives import Tar, Zip
-from rine.pixels.pictures.errors import ContainerError, UnreadablePicture
+from rine.pixels.pictures.errors import ContainerError, UnreadablePicture, message
 from rine.pixels.pictures.places import is_remote
 from rine.pixels.pictures.tables import Column, row_groups
 
@@ -58,7 +58,7 @@ def content(address: str, most: int) -> bytes | None:
     except ContainerError as error:
         raise UnreadablePicture(address, str(error)) from error
     except OSError as error:
-        raise UnreadablePicture(address, f"{file} cannot be read ({error.strerror or error})") from error
+        raise UnreadablePicture(address, f"{file} cannot be read ({error.strerror or message(error)})") from error
 
 
 def members(archive: Path) -> list[str]:

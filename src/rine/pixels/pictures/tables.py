@@ -28,7 +28,9 @@ def opened(file: Path | str) -> Any:
         # through a buffer: else a row group's column is in memory whole
         system, path = system_of(place(file)) if is_remote(file) else (None, file)
         return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, filesystem=system)
-    except pa.ArrowException as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
+        if getattr(error, "errno", None):  # of the system; Arrow's own have none
+            raise
         raise ContainerError(f"no whole parquet file ({message(error)}); fetch it again") from error
 
 
@@ -78,7 +80,7 @@ class Column:
 
         try:
             cell = self._cell(row).as_py()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, StopIteration) as error:
             self._group = -1
             raise ContainerError(f"row {row} cannot be read ({message(error)})") from error
         data = cell["bytes"] if isinstance(cell, dict) else cell

@@ -137,7 +137,7 @@ def importance_table(params: Params, settings: list[str], chosen: Mapping[str, C
     names = [params.encoders[name].name for _, name in columns]
     title = "Importance of each block (%)"
     dash = "no such block, or none that is kept"
-    return [Table("encoders_importance", title, ["Block", *names], rows, groups, notes, dash)] if rows else []
+    return [Table("encoder_importance", title, ["Block", *names], rows, groups, notes, dash)] if rows else []
 
 
 def cost_table(study: Study, params: Params) -> Table:
@@ -166,7 +166,7 @@ def cost_table(study: Study, params: Params) -> Table:
         "Pictures/s: views of the training and test pictures, over the time that they took on this machine when they "
         "were last encoded, with reading and decoding."
     ]
-    return Table("encoders_cost", "What each encoder costs", columns, rows, notes=notes,
+    return Table("encoder_cost", "What each encoder costs", columns, rows, notes=notes,
                  dash="all its tokens were in the store")  # fmt: skip
 
 

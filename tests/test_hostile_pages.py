@@ -1,0 +1,88 @@
+"""Names and words of strangers are text in the report and on the server's page: in a browser, none of them runs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="rine[serve] is not installed")
+
+import tiny_model
+from browser import launched
+from made_study import SMALL, write_published, write_study
+from rine import Detector
+from rine.paths import Paths
+from rine.serve.settings import ServeSettings
+from rine.stages.report import report_scores, run
+from served import served
+
+EVIL = "</script></style><img src=x onerror=window.ran=1><script>window.ran=1</script><svg onload=window.ran=1>'"
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launched() as started:
+        yield started
+
+
+def opened(browser: Any, address: str) -> str:
+    """The words of a page; fails where one of the strangers' words ran or asked for something."""
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.ran") is None
+    assert not [url for url in asked if url.endswith("/x")]
+    # as text, also in attributes and where it is folded away
+    words = str(page.evaluate("document.documentElement.textContent"))
+    page.close()
+    return words
+
+
+def test_no_name_of_a_study_runs_in_its_report(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "rine.stages.report.render",
+        lambda report, notice="": {f.key: PIXEL for content in report.values() for f in content.figures},
+    )
+    write_study(tmp_path / "artifacts")
+    write_published(tmp_path / "published")
+    for table in tmp_path.rglob("*.csv"):  # a generator, an encoder, a finding
+        text = table.read_text()
+        for name in ("stylegan", "ViT-T/28", "could not be read"):
+            text = text.replace(name, f"{name}{EVIL}")
+        table.write_text(text)
+    encoders = {name: replace(each, name=f"{each.name}{EVIL}") for name, each in SMALL.encoders.items()}
+    study = replace(SMALL, about=f"About{EVIL}", encoders=encoders)
+    paths = Paths(
+        *(tmp_path / name for name in ("artifacts", "metrics", "plots", "report", "published", "none", "plots.html"))
+    )
+    monkeypatch.setattr("rine.stages.report.write_template", lambda path, notice: None)  # a second and 50 MB
+    run(study, paths, latex=True)
+    words = opened(browser, (tmp_path / "report" / "index.html").as_uri())
+    for name in ("stylegan", "ViT-T/28", "About", "could not be read"):
+        assert f"{name}{EVIL}" in words
+    assert not [table.name for table in (tmp_path / "plots").glob("*.csv") if "</" in table.read_text()]
+
+    scores = tmp_path / f"x{EVIL.replace('/', '')}.csv"
+    scores.write_text((tmp_path / "published" / "scores.csv").read_text())
+    report_scores(scores, replace(paths, page=tmp_path / "other"))
+    assert scores.name in opened(browser, (tmp_path / "other" / "index.html").as_uri())
+
+
+def test_no_word_of_a_model_runs_on_the_servers_page(browser: Any, tmp_path: Path) -> None:
+    with tiny_model.model_in(tmp_path) as path:
+        detector = Detector.load(path, device="cpu")
+    calibration = replace(detector.calibration, reason=f"reason{EVIL}")
+    meta = detector.meta | {"about": f"about{EVIL}", "classes": [f"class{EVIL}"]}
+    evil = replace(detector, name=f"name{EVIL}", meta=meta, calibration=calibration)
+    with served(evil, ServeSettings()) as url:
+        words = opened(browser, url)
+    for name in ("about", "reason", "name"):
+        assert f"{name}{EVIL}" in words
