@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from rine.caching import by_actors, views
-from rine.caching.decode import Job, Source
+from rine.caching.decode import Source
 from rine.caching.encode import PicturesLost
 from rine.caching.on_actor import Encoding, Errand, Work
 from rine.caching.plan import plan
@@ -44,7 +44,7 @@ def ray() -> Iterator[object]:
     """One for four actors, on however many cores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "usable_cores", lambda: 4)
-        with connection.connected("local") as ray:
+        with connection.connected("local") as (ray, _):
             yield ray
 
 
@@ -170,7 +170,7 @@ def errand(pictures: Path, store: Path) -> Errand:
     (folder / "token").write_text("content")
     source = Source(pictures / "data", views.recipe("train", tiny, "tiny"), 10**6)
     row = read(pictures / "artifacts" / "index" / "train.csv").iloc[0]
-    picture = Job(row["path"], row["digest"], (("augment", "0"),), (0,))
+    picture = (row["path"], row["digest"])
     stores = dict.fromkeys(("augment", "centre"), folder)
     encoder = tiny.encoders["tiny"]
     return Errand(encoder, described, shape, tiny.runtime, source, stores, (folder / "token", "content"), picture)
@@ -184,7 +184,7 @@ def errand(pictures: Path, store: Path) -> Errand:
         (lambda it: {"token": (it.token[0].with_name("x"), "content")}, "the store.*No such file.*RINE_STORE"),
         (lambda it: {"token": (it.token[0], "of another store")}, "does not see the store"),
         (lambda it: {"source": replace(it.source, root=Path("/nowhere"))}, "does not see the pictures.*No such file"),
-        (lambda it: {"picture": replace(it.picture, digest="0f")}, "does not see the pictures.*changed since"),
+        (lambda it: {"picture": (it.picture[0], "0f")}, "does not see the pictures.*another picture"),
         (lambda it: {"config": replace(it.config, pretrained="/nowhere/weights.pt")}, "/nowhere/weights.pt"),
     ],
 )
