@@ -20,6 +20,7 @@ from rine.terminal import message, reason
 
 ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say which item of a stage is run
 TIMINGS = Paths().timings
+LEAST_MEMORY = 2 << 30  # bytes of addresses, most of them of libraries
 INTERRUPTED = 128 + signal.SIGINT
 _PARENT = os.getppid()
 
@@ -34,6 +35,7 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
         _end_in_order()
         start = time.perf_counter()
         try:
+            refuse_too_little_memory()
             line = command(*args, **kwargs)
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
@@ -47,6 +49,19 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
         typer.echo(message(f"{name}: {line} ({seconds:.1f} s)"))
 
     return run
+
+
+def refuse_too_little_memory() -> None:
+    """Raise `MemoryError` where `ulimit -v` leaves too little to import what computes.
+
+    Asked before that: NumPy's BLAS tries for ever to get memory that it does not get.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if 0 <= allowed < LEAST_MEMORY:
+            raise MemoryError(f"`ulimit -v` allows {allowed >> 20:,} MB, and {LEAST_MEMORY >> 20:,} MB are needed")
 
 
 def _end_in_order() -> None:
