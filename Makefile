@@ -1,4 +1,4 @@
-# Four commands: make repro, make test, make lint, make bench. Everything happens inside .venv.
+# Five commands: make repro, make test, make lint, make docs, make bench. Everything happens inside .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # quiet twice: errors pass, warnings of a mirror that lacks a page, say, do not
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --quiet --constraint requirements.lock
 
-.PHONY: repro test lint format bench report audit clean
+.PHONY: repro test lint docs format bench report audit clean
 .DELETE_ON_ERROR:
 
 repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
@@ -18,12 +18,16 @@ repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	@test report/index.html -nt dvc.lock || rine report --page-only
 
 test: $(VENV)/.test  ## the tests
-	python -m pytest
+	python -m pytest -n auto --dist loadfile  # a process a core
 
 lint: $(VENV)/.test  ## format and lint checks, types
 	ruff format --check .
 	ruff check .
 	mypy
+
+docs: $(VENV)/.test  ## the documentation as a site, in site/; warnings are errors
+	python -m mkdocs build --strict --quiet
+	@echo site/index.html
 
 format: $(VENV)/.test
 	ruff format .

@@ -44,8 +44,8 @@ def index(
         data, path = encoded(pixels, "PNG"), f"{source}/{i:05d}.png"
         (root / path).write_bytes(data)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-        rows.append([path, int(2 * i >= n), source, "", split, size, size, "PNG", "RGB", digest])
-    return pd.DataFrame(rows, columns=list(table.COLUMNS))
+        rows.append([path, int(2 * i >= n), source, "", split, size, size, "PNG", "RGB", digest, "centre"])
+    return pd.DataFrame(rows, columns=list(table.INDEX))
 
 
 class Tokens:

@@ -84,7 +84,7 @@ def digests() -> Iterator[tuple[str, str]]:
     yield "scores", digest(scores)
     yield "intervals", digest(intervals())
 
-    from rine import baselines
+    from rine.probing import baselines
 
     yield "baselines", digest(*baselines.scores(features, features).values())
 

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
-from rine.caching.store import Store, root
+from rine.caching.store import Store
 from rine.features import Features, shards
+from rine.paths import store_folder
 
 READ, WRITE = 1.3, 500.0  # times as long; MB/s
 SHARDS, ROWS, BLOCKS, WIDTH = 4, 2048, 24, 1024
@@ -21,7 +22,7 @@ BATCH, BATCHES = 128, 20
 
 
 def rows(rounds: int) -> list[Figure | Skipped]:
-    where = root().absolute().parent  # the disk that the store is on
+    where = store_folder().absolute().parent  # the disk that the store is on
     where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=where) as folder:
         return measure(Path(folder), rounds)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.generators import SYNTHBUSTER_GENERATORS
-from rine.dataset.layouts import DIFFUSION_REALS, WITH_CLASSES, WITHOUT_CLASSES
+from rine.dataset.layouts.published import DIFFUSION_REALS, WITH_CLASSES, WITHOUT_CLASSES
 
 OLD = 1_600_000_000  # seconds: files as old as downloaded ones are
 

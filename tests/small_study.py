@@ -132,9 +132,9 @@ def run_stage(made: SmallStudy, stage: str, item: Item) -> StageRun:
 
 
 def files_in(folder: Path) -> set[Path]:
-    """Files below `folder` that a stage may leave: not the pictures, nor the store."""
+    """Files below `folder` that a stage may leave: not the pictures, nor the store, nor notes of how fast it was."""
     found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    return {path for path in found if path.parts[0] not in {"data", "store", "cache"}}
+    return {path for path in found if path.parts[0] not in {"data", "store", "cache", ".rine"}}
 
 
 @contextmanager

@@ -9,6 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,30 +76,32 @@ def _killed(_: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("archive", ["", "all.zip!"])
 def test_a_picture_whose_decoder_is_killed_is_named_and_the_rest_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: str
 ) -> None:
-    for name in "abc":
-        (tmp_path / name).write_bytes(good())
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as file:
+        for name in "abc":
+            (tmp_path / name).write_bytes(good())
+            file.writestr(name, good())
     from rine.caching import decode
 
     digest = hashlib.blake2b(good(), digest_size=16).hexdigest()
-    jobs = [(name, Job(name, digest, (("centre", "centre"),), (0,))) for name in "abc"]
-    whole = decode.decode
-    monkeypatch.setattr(decode, "decode", _dies_on_b)
+    jobs = [(name, Job(archive + name, digest, (("centre", "centre"),), (0,))) for name in "abc"]
+    monkeypatch.setattr(decode, "decode_all", _dies_on_b)
     source = Source(tmp_path, Recipe("test", 32, AUGMENTATION), 10**6)
     made = {name: pixels for name, _, pixels in decoded(source, jobs, 2)}
-    assert made["b"] == f"b: {apart.CRASHED}"
+    assert made["b"] == f"{archive}b: {apart.CRASHED}"
     for name in "ac":
-        assert (made[name] == whole(source, jobs[0][1])).all()  # type: ignore[union-attr]
+        assert (made[name] == decode.decode(source, replace(jobs[0][1], path=name))).all()  # type: ignore[operator]
 
 
-def _dies_on_b(source: Source, job: Job) -> object:
+def _dies_on_b(source: Source, jobs: Sequence[Job]) -> object:
     from rine.caching import decode
 
-    if job.path == "b":
+    if any(job.path.endswith("b") for job in jobs):
         os.abort()
-    return decode.decode(source, job)
+    return decode.decode_all(source, jobs)
 
 
 def test_what_is_taken_together_stays_within_the_budget() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from rine import baselines
+from rine.probing import baselines
 
 L, D = 3, 4
 

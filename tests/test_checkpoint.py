@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from rine.detector import published
 from rine.detector.published import convert
 from rine.encoder.config import EncoderConfig, TowerConfig
+from rine.evaluation.selection import RULES
 from rine.heads import Head, HeadConfig, seeded_head
 from rine.models import checkpoint
 from rine.models.checkpoint import CheckpointError
@@ -236,6 +237,10 @@ def test_a_published_file_becomes_a_checkpoint(tmp_path: Path, q: int, proj_dim:
     assert stored.weights_digest is not None
     assert stored.meta["classes"] == []  # not stated, and not guessed from the name
     assert "not stated" in (tmp_path / "any.md").read_text()
+
+
+def test_a_published_model_was_chosen_by_the_rule_of_the_paper() -> None:
+    assert RULES["paper"].on_card == published.PAPER_RULE
 
 
 def test_the_published_models_are_known_by_the_setting_that_the_user_names(tmp_path: Path) -> None:

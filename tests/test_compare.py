@@ -86,7 +86,7 @@ def test_every_example_of_the_page_works_and_is_short(
 ) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")  # where `python` is this one
     raw = {}
-    for block in re.findall(r"## (?:A|An|Scores) .*?(?=\n## )", PAGE, re.DOTALL):
+    for block in re.findall(r"## (?:A|An|Scores|Baselines) .*?(?=\n## )", PAGE, re.DOTALL):
         codes = re.findall(r"```(\w+)\n(.*?)```", block, re.DOTALL)
         assert sum(len(code.splitlines()) for _, code in codes) < 30
         for kind, code in codes:
@@ -96,7 +96,7 @@ def test_every_example_of_the_page_works_and_is_short(
                 (study / "theirs.csv").write_text(code)
             if kind == "yaml":
                 raw |= yaml.safe_load(code)
-    assert len(raw) == 5
+    assert len(raw) == 7
     line, paths = detect(inside, study, raw)
     images = {name: ImageScores.read(paths.detect(name)).images for name in raw}
     assert [*images["theirs"]["path"]] == ["gan/real/0.png", "gan/fake/0.png"]

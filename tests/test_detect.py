@@ -222,11 +222,11 @@ def test_probabilities_become_logits_and_their_ends_stay_finite() -> None:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        ({"gives": "logit"}, "a detector is one of onnx, python, command, scores, model; got none of them"),
+        ({"gives": "logit"}, "a detector is one of onnx, python, command, scores, model, baseline; got none of them"),
         ({"python": "a:b", "command": "c", "gives": "logit"}, "got python and command"),
         ({"python": "a:b"}, "gives: missing; say what its scores are: logit, probability or unbounded"),
         ({"python": "a:b", "gives": "logit", "size": 224}, "size: for onnx alone; this detector is a python"),
-        ({"model": "a", "gives": "probability"}, "a model file gives logits"),
+        ({"model": "a", "gives": "probability"}, "a model file and a baseline give logits"),
         ({"python": "a.b", "gives": "logit"}, "detectors.mine.python = 'a.b'"),
     ],
 )

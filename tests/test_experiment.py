@@ -14,9 +14,11 @@ import torch
 from rine import params
 from rine.features import Features
 from rine.features.sets import open_sets, share
+from rine.heads import Head, HeadConfig
+from rine.heads.scoring import block_shares
+from rine.models.perturbed import degraded, replaced
+from rine.probing.embeddings import plane
 from rine.scores.publish import headline, publish, stack
-from rine.stages.best import block_shares
-from rine.stages.perturb import degraded, replaced
 from rine.training import Run
 from rine.training.experiment import experiment, fit, run_table
 
@@ -150,8 +152,16 @@ def test_sweeps_need_strengths():
 
 
 def test_block_shares_count_dimensions_by_their_largest_block():
-    from rine.heads import Head, HeadConfig
-
     head = Head(HeadConfig(q=1, proj_dim=4, n_blocks=3, width=2))
     head.alpha.data = torch.tensor([[[9.0, 0, 0, 0], [0, 9.0, 9.0, 0], [0, 0, 0, 9.0]]])
     assert block_shares(head)["share"].tolist() == [0.25, 0.5, 0.25]
+
+
+def test_too_few_pictures_have_no_plane():
+    test = Toy.open("test")
+    test_sets = pd.DataFrame({"fake": ["progan"], "family": ["gan"]})
+    for n in (0, 2):
+        few = test.select(np.arange(len(test)) < n)
+        drawn = plane(None, few, test_sets, STUDY.validate, "cpu")
+        assert list(drawn) == ["x", "y", "group", "generator"]
+        assert drawn.empty

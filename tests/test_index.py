@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,11 @@ import pytest
 from PIL import Image
 
 from dataset_folders import OLD, Seeds, config, save
-from rine.dataset import fact_store, facts, index
+from rine.dataset import fact_store, facts, index, reading
 from rine.dataset.config import PrepareConfig
 from rine.dataset.facts import Facts, Skipped
 from rine.dataset.listing import DatasetError
-from rine.features.table import COLUMNS
+from rine.features.table import INDEX
 from rine.features.table import read as read_table
 
 
@@ -64,8 +66,8 @@ def test_tables_come_back_as_they_were(tmp_path: Path, study: PrepareConfig) -> 
     index.write(made, tmp_path / "out")
     for name in made.tables:
         back = read_table(tmp_path / "out" / f"{name}.csv")
-        assert list(back.columns) == list(COLUMNS)
-        expected = made.tables[name][list(COLUMNS)]
+        assert list(back.columns) == list(INDEX)
+        expected = made.tables[name][list(INDEX)]
         assert back.to_dict("records") == expected.to_dict("records")
     assert len(read_table(tmp_path / "out" / "test_sets.csv")) == 1
 
@@ -121,7 +123,7 @@ def test_what_has_pixels_is_kept(tmp_path: Path, study: PrepareConfig, mode: str
 
 def test_the_result_does_not_depend_on_processes(study: PrepareConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = index.build(study, workers=0)
-    monkeypatch.setattr(index, "CHUNK", 3)
+    monkeypatch.setattr(reading, "CHUNK", 3)
     assert same(index.build(study, workers=2), alone)
 
 
@@ -129,11 +131,11 @@ def test_what_is_known_is_not_read_again(tmp_path: Path, study: PrepareConfig, m
     store, fresh = tmp_path / "store", index.build(study)
     assert index.build(study, store).n_reused == 0
 
-    def refuse(path: Path, max_pixels: int) -> Facts:
-        raise AssertionError(f"{path} was read again")
+    def refuse(paths: list[Path], max_pixels: int) -> list[Facts]:
+        raise AssertionError(f"{paths} were read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(index, "examine", refuse)
+        patch.setattr(reading, "examine_all", refuse)
         again = index.build(study, store)
     assert (again.n_examined, again.n_reused) == (0, 16)
     assert same(again, fresh)
@@ -159,45 +161,75 @@ def test_another_limit_on_pixels_reads_again(tmp_path: Path, study: PrepareConfi
     assert len(index.build(smaller, store).skipped) == 16
 
 
-def test_a_torn_line_and_a_young_file_are_not_believed(tmp_path: Path) -> None:
+def remembered(folder: Path, path: Path) -> Facts | Skipped | None:
+    with closing(fact_store.FactStore(folder, 10_000)) as store:
+        return store.get(path, path.stat())
+
+
+def test_a_damaged_store_and_a_young_file_are_not_believed(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 1)
     known = facts.examine(path, 10_000)
-    store = fact_store.FactStore(tmp_path, 10_000)
-    store.put([(path, path.stat(), known)])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) == known
-    line = store.file.read_text()
-    store.file.write_text(line[: len(line) // 2])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) is None
-    store.file.unlink()
+    with closing(fact_store.FactStore(tmp_path, 10_000)) as store:
+        store.put([(path, path.stat(), known)])
+    assert remembered(tmp_path, path) == known
+    whole = store.file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"no database", whole[:1000] + bytes(len(whole) - 1000)):
+        store.file.write_bytes(damaged)
+        assert remembered(tmp_path, path) is None
     os.utime(path)  # as if written this moment: it may be written again within the clock's tick
-    store.put([(path, path.stat(), known)])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) is None
+    with closing(fact_store.FactStore(tmp_path, 10_000)) as store:
+        store.put([(path, path.stat(), known)])
+    assert remembered(tmp_path, path) is None
 
 
-def test_the_store_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_does_not_grow_without_end(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", 1)
-    store = fact_store.FactStore(tmp_path, 10_000)
-    for _ in range(1100):
-        store.put([(path, path.stat(), Skipped("for some reason"))])
-    assert fact_store.FactStore(tmp_path, 10_000).get(path, path.stat()) == Skipped("for some reason")
-    assert len(store.file.read_text().splitlines()) == 1
+    with closing(fact_store.FactStore(tmp_path, 10_000)) as store:
+        for _ in range(20):
+            store.put([(path, path.stat(), Skipped("for some reason"))])
+    assert remembered(tmp_path, path) == Skipped("for some reason")
+    with closing(sqlite3.connect(store.file)) as db:
+        assert db.execute("SELECT count(*) FROM facts").fetchone() == (1,)
 
 
-def test_validation_is_a_share_that_stays(tmp_path: Path) -> None:
+def test_validation_is_the_same_share_of_each_class_and_stays(tmp_path: Path) -> None:
     root, seeds = tmp_path / "data", Seeds()
     seeds.folder(root / "real", 60, size=(8, 8))
-    seeds.folder(root / "fake", 60, size=(8, 8))
+    seeds.folder(root / "fake", 20, size=(8, 8))
     study = config(root, mine={"real": ["real"], "fake": ["fake"], "split": "train", "val_fraction": 0.25})
-    before = index.build(study).tables["train"].set_index("path")["split"]
-    assert 15 <= (before == "val").sum() <= 45  # 30 expected, standard deviation 4.7
-    assert set(before) == {"train", "val"}
-    shutil.rmtree(root / "real")
-    seeds.last = 0
-    seeds.folder(root / "real", 60, size=(8, 8))
+    table = index.build(study).tables["train"].set_index("path")
+    before = table["split"]
+    assert table[before == "val"].groupby("label").size().to_dict() == {0: 15, 1: 5}
     seeds.last = 1000
-    seeds.folder(root / "real" / "more", 20, size=(8, 8))
+    seeds.folder(root / "real" / "more", 4, size=(8, 8))
     after = index.build(study).tables["train"].set_index("path")["split"]
-    assert after.loc[before.index].equals(before)
+    assert (after.loc[before.index] != before).sum() <= 4  # one picture moves at most one other
+    assert after.loc[[path for path in before.index if path.startswith("fake")]].equals(before.filter(like="fake"))
+
+
+def test_a_picture_of_two_training_sets_is_for_validation_in_both(tmp_path: Path) -> None:
+    root, seeds = tmp_path / "data", Seeds()
+    for folder, n in (("shared", 20), ("more", 20), ("a", 8), ("b", 8)):
+        seeds.folder(root / folder, n, size=(8, 8))
+    sets = {"a": ["shared"], "b": ["shared", "more"]}
+    study = config(root, **{
+        name: {"real": real, "fake": [name], "split": "train", "val_fraction": 0.25} for name, real in sets.items()
+    })  # fmt: skip
+    table = index.build(study).tables["train"]
+    assert table.groupby(["digest", "label"])["split"].nunique().max() == 1
+    assert (table[table["source"] == "a"]["split"] == "val").sum() >= 5 + 2
+
+
+@pytest.mark.parametrize("written", ["GAN", "gan", "Gan"])
+def test_a_family_of_the_papers_is_known_however_it_is_written(tmp_path: Path, written: str) -> None:
+    root, seeds = tmp_path / "data", Seeds()
+    for folder in ("real", "fake"):
+        seeds.folder(root / folder, 1, size=(8, 8))
+    entry = {"real": ["real"], "fake": ["fake"], "split": "test"}
+    study = config(root, seeingdark=entry | {"family": written}, other=entry | {"family": "Flow"})
+    sets = index.build(study).test_sets
+    assert sets["family"].to_list() == ["gan", "Flow"]
+    assert sets["title"].to_list() == ["", ""]  # its own name, not that of the paper's set
 
 
 def test_no_root_and_no_data_sets(tmp_path: Path) -> None:
@@ -205,7 +237,7 @@ def test_no_root_and_no_data_sets(tmp_path: Path) -> None:
         index.build(config(tmp_path / "nowhere"))
     made = index.build(config(tmp_path))
     index.write(made, tmp_path / "out")
-    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(COLUMNS)
+    assert list(pd.read_csv(tmp_path / "out" / "train.csv").columns) == list(INDEX)
 
 
 @pytest.mark.parametrize("quality", [1, 10, 30, 49, 50, 75, 85, 95, 100])

@@ -18,7 +18,8 @@ from dataset_folders import (
     universal_fake_detect,
 )
 from rine.dataset.generators import FAMILY, GRID_GENERATORS, SYNTHBUSTER_GENERATORS
-from rine.dataset.layouts import LAYOUTS, WITH_CLASSES, list_all
+from rine.dataset.layouts import LAYOUTS, list_all
+from rine.dataset.layouts.published import WITH_CLASSES
 from rine.dataset.listing import DatasetError, Listing
 
 
@@ -89,7 +90,7 @@ def test_together_they_are_the_test_sets_of_the_paper(tmp_path: Path) -> None:
     seeds = Seeds()
     for make in (forensynths, universal_fake_detect, dmimagedetection, synthbuster):
         make(tmp_path, seeds)
-    listings = list_all(tmp_path, {layout: dataset(layout=layout) for layout in LAYOUTS if layout != "globs"})
+    listings = list_all(tmp_path, {layout: dataset(layout=layout) for layout in PUBLISHED})
     test_sets = [t for listing in listings.values() for t in listing.test_sets]
     assert {t.generator for t in test_sets if t.study == "grid"} == set(GRID_GENERATORS)
     assert {t.generator for t in test_sets if t.study == "ldm"} == set(SYNTHBUSTER_GENERATORS)
@@ -137,7 +138,7 @@ def test_own_data(tmp_path: Path) -> None:
         ("mine/r/x/1.jpg", 0, "its name", "test"),
         ("mine/f/4.png", 1, "its name", "test"),
     ]
-    assert [tuple(t) for t in test.test_sets] == [("its name", "diffusion", "ldm", "its name", "its name")]
+    assert [tuple(t) for t in test.test_sets] == [("its name", "diffusion", "ldm", "its name", "its name", "", "")]
     train = listed(tmp_path, "globs", **keys, split="train")
     assert not train.test_sets
     assert {p.category for p in train.pictures} == {"its name"}
@@ -152,6 +153,7 @@ def test_own_data_may_lie_outside_the_root(tmp_path: Path) -> None:
     assert all((tmp_path / "root" / p.path).is_file() for p in listing.pictures)
 
 
+PUBLISHED = ("forensynths", "universal_fake_detect", "dmimagedetection", "synthbuster")
 BROKEN: list[tuple[str, Callable[[Path, Seeds], None], str, str]] = [
     ("forensynths", forensynths, "train", "class folders"),
     ("forensynths", forensynths, "val", "class folders"),

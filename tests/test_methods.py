@@ -68,6 +68,11 @@ def made(artifacts: Path, others: tuple[Path, ...] = ()) -> Content:
     return content
 
 
+@pytest.fixture(scope="module")
+def content(artifacts: Path) -> Content:
+    return made(artifacts)
+
+
 def table_of(content: Content, key: str) -> Table:
     return next(table for table in content.tables if table.key == key)
 
@@ -78,8 +83,7 @@ def cells(table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("Method0")
 
 
-def test_every_method_has_a_row_in_the_order_of_the_test_blind_rule(artifacts: Path) -> None:
-    content = made(artifacts)
+def test_every_method_has_a_row_in_the_order_of_the_test_blind_rule(content: Content) -> None:
     table = cells(table_of(content, "methods_grid"))
     ours = {"1-class", "2-class", "4-class", "LDM"}
     assert {*MANY, "shy", "unbounded", *ours, "linear last", "linear all", "nearest"} == set(table.index)
@@ -96,8 +100,8 @@ def test_every_method_has_a_row_in_the_order_of_the_test_blind_rule(artifacts: P
     assert len(by_generator.columns) == 1 + len(table)
 
 
-def test_a_methods_numbers_are_those_of_its_pictures(artifacts: Path) -> None:
-    table = cells(table_of(made(artifacts), "methods_grid"))
+def test_a_methods_numbers_are_those_of_its_pictures(artifacts: Path, content: Content) -> None:
+    table = cells(table_of(content, "methods_grid"))
     scores = ImageScores.read(artifacts / "detect" / "method3")
     sets = test_sets_of(scores.images, TEST_SETS[TEST_SETS["study"] == "grid"])
     pairs = [(each.labels, scores.logits[0, each.rows]) for each in sets]
@@ -106,8 +110,7 @@ def test_a_methods_numbers_are_those_of_its_pictures(artifacts: Path) -> None:
     assert [*table.loc["method3", ["Acc.2", "AP3", "AUC4"]]] == [f"{100 * value:.1f}" for value in expected]
 
 
-def test_what_was_not_scored_is_counted_and_a_dash_has_its_reason(artifacts: Path) -> None:
-    content = made(artifacts)
+def test_what_was_not_scored_is_counted_and_a_dash_has_its_reason(artifacts: Path, content: Content) -> None:
     table = table_of(content, "methods_grid")
     shown = cells(table)
     n = len(ImageScores.read(artifacts / "detect" / "shy").images)

@@ -36,6 +36,7 @@ def checked(study: dict) -> Params:
     [
         ("grid.foo", 1, "params: grid.foo = 1: unknown key; allowed here: epochs, xi, q, proj_dim"),
         ("encoders.tiny_28.modle", 1, "allowed here: name, model, pretrained, seed"),
+        ("encoders.tiny_28.modle", 1, "; did you mean 'model'?"),
         ("lr", "fast", "params: lr = 'fast': Input should be a valid number"),
         ("lr", True, "params: lr = True: Input should be a number, not true or false"),
         ("lr", 0, "params: lr = 0: Input should be greater than 0"),
@@ -52,8 +53,10 @@ def checked(study: dict) -> Params:
         ("best.default", "three_class", "best.default = 'three_class'"),
         ("best.models", {"one_class": "ldm"}, "best.models.one_class = 'ldm'"),
         ("augmentation.blur_sigma", [3, 0], "blur_sigma is [lowest, highest]"),
-        ("prepare.datasets.mine", {"real": ["a/*"]}, "needs real: [globs], fake: [globs] and split"),
+        ("prepare.datasets.mine", {"real": ["a/*"]}, "needs split: train | val | test and real: [globs] or fake"),
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
+        ("grid.xi", 0.1, "grid.xi = 0.1: a list is needed: [0.1]"),
+        ("prepare.datasets", {"my gan": OWN | {"split": "test"}}, "names are of letters, digits, _ and -"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
         ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),
         ("prepare.datasets.mine", {"layout": "folders"}, "prepare.datasets.mine.layout = 'folders'; choose from 'fore"),
@@ -148,3 +151,17 @@ def test_a_setting_names_training_data_sets_that_there_are():
     study["settings"] = {"mine": ["first", "secnod"]}
     with pytest.raises(ParamsError, match=r"settings.mine names \['secnod'\]; the training data sets are"):
         checked(study)
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "pipeline/own.yaml", "pipeline/paper.yaml"])
+def test_an_experiment_changes_one_line(file: str, tmp_path: Path) -> None:
+    """`dvc exp run -S` writes the whole file again: in its own form, all other lines stay as they are."""
+    from dvc.utils.serialize import modify_yaml
+
+    before = (ROOT / file).read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    with modify_yaml(tmp_path / "params.yaml") as study:
+        study["lr"] = 0.123
+    after = (tmp_path / "params.yaml").read_text()
+    changed = [new for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
+    assert changed == ["lr: 0.123"]

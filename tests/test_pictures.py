@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from rine.apart import bounds
 from rine.pixels.pictures import UnreadablePicture, open_rgb
 
 MANY = 10**8
@@ -292,3 +293,20 @@ def test_the_error_survives_the_way_back_from_a_worker() -> None:
         "the file is empty",
         "a.jpg: the file is empty",
     )
+
+
+def test_a_phones_heic_is_read() -> None:
+    """By pillow-heif, where it is there; its size is known before it is decoded."""
+    heif = pytest.importorskip("pillow_heif", reason="pip install 'rine[heif]'")
+    noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((64, 48), Image.Resampling.BICUBIC)
+    out = BytesIO()
+    heif.from_pillow(image).save(out, quality=95)
+    pixels = open_rgb(out.getvalue(), 10_000)
+    assert pixels.shape == (48, 64, 3)
+    assert np.abs(pixels.astype(int) - np.asarray(image)).mean() < 10  # colour is coded at half the size
+    assert bounds.announced(BytesIO(out.getvalue())) >= 48 * 64
+    with pytest.raises(UnreadablePicture, match="more than the"):
+        open_rgb(out.getvalue(), 100)
+    with pytest.raises(UnreadablePicture, match="cannot be decoded"):
+        open_rgb(out.getvalue()[:-200], 10_000)

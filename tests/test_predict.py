@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from typer.testing import CliRunner
 
 import tiny_model
 from rine.cli import app
 from rine.commands.arguments import find
-from rine.commands.rows import COLUMNS, resume, writer
-from rine.detector import Verdict
+from rine.commands.resume import resume
+from rine.commands.rows import COLUMNS, writer
+from rine.detector import Detector, Verdict
 from rine.terminal import printable
 
 
@@ -113,6 +114,7 @@ def test_rows_have_the_same_columns_in_every_form() -> None:
     objects = [json.loads(line) for line in out.splitlines()]
     assert [tuple(o) for o in objects] == [COLUMNS] * 7
     assert [o["path"] for o in objects] == [r["path"] for r in rows]
+    assert {row["says"] for row in rows} == {""}
     for text, value in zip(rows[:-1], objects, strict=False):
         assert float(text["probability"]) == pytest.approx(value["probability"], rel=1e-5)
         assert text["verdict"] == value["verdict"]
@@ -220,3 +222,43 @@ def test_the_command_line_starts_without_torch() -> None:
         "import sys, rine.cli; sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'pandas', 'matplotlib')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", "--help"], "rine[onnx]"),
+        (["export", "--onnx", "-o", "model.safetensors"], "end in .onnx"),
+        (["predict", "pictures", "--jsonl", "-o", "rows.csv"], "two forms"),
+        (["predict", "--help"], "best.default"),
+        (["predict", "gone.jpg"], "1 unreadable"),
+    ],
+)
+def test_help_and_suffixes_say_what_is_so(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert words in " ".join(result.output.split())
+    assert result.exit_code == (0 if "--help" in arguments else 2)
+    assert not Path("rows.csv").exists()
+
+
+def test_what_a_file_says_stands_beside_the_verdict_and_changes_nothing(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", "a cat, Steps: 20")
+    Image.fromarray(tiny_model.picture(0, 60, 80)).save(tmp_path / "said.png", pnginfo=info)
+    both = [str(tmp_path / "said.png"), "pictures/00.png", "gone.png"]
+    code, out, _ = rine(*both, "--csv", "--provenance")
+    assert code == 1
+    said, silent, gone = csv.DictReader(io.StringIO(out))
+    assert (said["verdict"], said["logit"]) == (silent["verdict"], silent["logit"])  # the same pixels
+    assert (said["generated"], silent["generated"], gone["generated"]) == ("True", "False", "")
+    assert "Steps: 20" in said["says"]
+    assert "not suspicious" in silent["says"]
+    detector = Detector.load("four_class", device="cpu")
+    of_python = detector.provenance(tmp_path / "said.png")
+    assert of_python is not None
+    assert of_python.words == said["says"]
+    assert detector.provenance(tiny_model.picture(0, 60, 80)) is None
+    code, out, _ = rine(*both[:1], "--stable", "--provenance")
+    assert code == 0
+    assert "Steps: 20" in out
+    assert "[0." in out or "[1." in out

@@ -53,7 +53,7 @@ def test_the_study_of_the_paper(tmp_path: Path, study: PrepareConfig) -> None:
         "synthbuster": {"test"},
     }
     test_sets = pd.read_csv(out / "test_sets.csv")
-    assert list(test_sets.columns) == ["generator", "family", "study", "real", "fake"]
+    assert list(test_sets.columns) == ["generator", "family", "study", "real", "fake", "title", "released"]
     assert set(test_sets["generator"]) == {*GRID_GENERATORS, *SYNTHBUSTER_GENERATORS}
     for test_set in test_sets.itertuples():
         table = tables["test" if test_set.study == "grid" else "synthbuster"]

@@ -18,7 +18,7 @@ from rine.sample import SampleError, Sizes, make_sample, render
 from rine.sample.cameras import camera_of, taken
 from rine.sample.folder import write_mark
 from rine.sample.layout import pictures
-from rine.sample.pixels import generator_of, noise
+from rine.sample.pixels import noise, rng_of
 from rine.sample.scenes import SCENES, paint
 from rine.sample.simulated import GENERATORS, generated
 
@@ -248,7 +248,7 @@ def _phases(image: np.ndarray, period: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def photographs() -> list[np.ndarray]:
     """Twelve pictures of one camera: a trace is weaker than what a single picture has by chance."""
-    rngs = [generator_of(0, "test", str(i)) for i in range(12)]
+    rngs = [rng_of(0, "test", str(i)) for i in range(12)]
     return [taken(paint(SCENES["cat"], 256, 256, rng), SCENES["cat"], camera_of("lsun", 0), rng) for rng in rngs]
 
 
@@ -256,7 +256,7 @@ def photographs() -> list[np.ndarray]:
 def test_a_generator_leaves_a_periodic_trace_that_its_camera_does_not(name, photographs):
     period = 2 ** GENERATORS[name].doublings
     real = np.stack([_phases(photograph, period) for photograph in photographs])
-    rngs = [generator_of(0, "test", name, str(i)) for i in range(len(photographs))]
+    rngs = [rng_of(0, "test", name, str(i)) for i in range(len(photographs))]
     fake = np.stack(
         [_phases(generated(image, name, rng), period) for image, rng in zip(photographs, rngs, strict=True)]
     )
@@ -268,7 +268,7 @@ def test_a_generator_leaves_a_periodic_trace_that_its_camera_does_not(name, phot
 
 
 def test_a_deepfake_changes_the_face_alone():
-    rng = generator_of(0, "test")
+    rng = rng_of(0, "test")
     photograph = taken(paint(SCENES["face"], 256, 256, rng), SCENES["face"], camera_of("deepfake", 0), rng)
     changed = (generated(photograph, "deepfake", rng) != photograph).any(axis=2)
     assert not changed[:16].any()
@@ -283,7 +283,7 @@ def test_every_published_generator_is_simulated_and_no_two_alike():
 
 @pytest.mark.parametrize("scene", sorted(SCENES))
 def test_a_photograph_uses_the_range_and_is_well_exposed(scene):
-    rng = generator_of(0, "test", scene)
+    rng = rng_of(0, "test", scene)
     photograph = taken(paint(SCENES[scene], 256, 256, rng), SCENES[scene], camera_of("lsun", 0), rng)
     assert photograph.shape == (256, 256, 3)
     assert photograph.dtype == np.float32
@@ -292,7 +292,7 @@ def test_a_photograph_uses_the_range_and_is_well_exposed(scene):
 
 
 def test_noise_has_mean_zero_and_variance_one():
-    values = noise(generator_of(0, "noise"), (301, 333))
+    values = noise(rng_of(0, "noise"), (301, 333))
     assert values.shape == (301, 333)
     assert values.mean() == pytest.approx(0, abs=0.02)
     assert values.std() == pytest.approx(1, abs=0.02)

@@ -30,6 +30,7 @@ TEST_SETS = pd.DataFrame(
         "study": ["grid", "grid", "ldm"],
         "real": ["real", "real", "raise"],
         "fake": ["a", "b", "c"],
+        "released": ["2017-10-27", "2021-02-24", "2023-03-21"],
     }
 )
 
@@ -98,7 +99,7 @@ def test_choices_tables_and_metrics_are_written(paths):
     assert sorted(path.name for path in paths.choice().iterdir()) == ["ldm.json", "one_class.json"]
     rules = pd.read_csv(paths.select("rules"))
     assert set(rules["encoder"]) == {"large"}
-    assert len(rules) == 2 * 6
+    assert len(rules) == 2 * len(RULES)
     by_generator = pd.read_csv(paths.select("generators"))
     mean = by_generator.groupby(["setting", "rule"])["ap"].mean()
     assert mean.to_numpy() == pytest.approx(

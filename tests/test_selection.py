@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from rine.dataset.generators import FAMILY, GRID_GENERATORS
+from rine.dataset.generators import FAMILY, GRID_GENERATORS, RELEASED, TITLE
 from rine.evaluation.selection import RULES, choose, generators_table, grid_of, rules_of, rules_table
 from rine.scores import ImageScores, ScoresError, read_scores, summarise
 
@@ -96,7 +96,7 @@ def test_leaving_one_generator_out_is_a_loop_over_generators(seed):
         assert row["ap"] == own.loc[generator, "ap"]
 
 
-@pytest.mark.parametrize("rule", ["leave_one_generator_out", "family_out"])
+@pytest.mark.parametrize("rule", ["leave_one_generator_out", "leave_one_family_out", "family_out"])
 def test_a_nested_rule_never_chooses_by_what_it_is_scored_on(rule):
     """Change the scores of one generator: the configuration that is used for it stays the same."""
     scores = made_up(3)
@@ -122,6 +122,43 @@ def test_family_out_scores_gans_by_the_rest_and_the_rest_by_gans():
         assert set(zip(used["xi"], used["q"], used["proj_dim"], strict=True)) == {best}
 
 
+def test_each_family_is_left_out_whatever_it_is_called():
+    scores = made_up(4)
+    families = {"progan": "GAN", "biggan": "GAN", "deepfake": "lowlevel", "dalle2": "Diffusion"}
+    grid = grid_of(scores, families)
+    found = generators_table(grid)
+    found = found[found["rule"] == "leave_one_family_out"].set_index("generator")
+    for generator, family in families.items():
+        others = scores[scores["generator"].map(families) != family]
+        best = others.groupby(["xi", "q", "d"])[["acc", "ap"]].mean().sum(axis=1).idxmax()
+        assert tuple(found.loc[generator, ["xi", "q", "proj_dim"]]) == best
+    rules = rules_table(grid).set_index("rule")
+    assert np.isfinite(rules.loc["leave_one_family_out", "acc"])
+    one = rules_table(grid_of(scores, dict.fromkeys(GENERATORS, "mine"))).set_index("rule")
+    assert one.loc["leave_one_family_out", "reason"] == "one family, mine; leaving one out needs two"
+
+
+def test_the_future_is_scored_by_what_is_best_on_the_past():
+    assert RELEASED.keys() == TITLE.keys()  # all of the paper's have a date
+    released = {"progan": "2017-10-27", "biggan": "2018-09-28", "deepfake": "2018-09", "dalle2": "2022-04-13"}
+    scores = made_up(5, generators=(*GENERATORS, "mine"))
+    grid = grid_of(scores, FAMILY, released=released)
+    found = generators_table(grid)
+    found = found[found["rule"] == "past_to_future"].set_index("generator")
+    assert found["acc"].isna().to_dict() == {name: name in {"progan", "mine"} for name in found.index}
+    for generator in ("biggan", "deepfake", "dalle2"):
+        before = scores[scores["generator"].map(lambda name, g=generator: released.get(name, "9") < released[g])]
+        best = before.groupby(["xi", "q", "d"])[["acc", "ap"]].mean().sum(axis=1).idxmax()
+        assert tuple(found.loc[generator, ["xi", "q", "proj_dim"]]) == best
+    row = rules_table(grid).set_index("rule").loc["past_to_future"]
+    assert row["acc"] == pytest.approx(found["acc"].mean())
+    assert row["reason"] == "without a date, and left out: mine"
+    paper = generators_table(grid).set_index(["rule", "generator"]).loc["paper", "acc"]
+    assert row["gap_acc"] == pytest.approx(paper[found["acc"].notna()].mean() - row["acc"])
+    undated = rules_table(grid_of(scores, FAMILY)).set_index("rule").loc["past_to_future", "reason"]
+    assert undated == "0 of 5 generators have a date (`released`); two dates are needed"
+
+
 def test_families_of_ones_own_generators_count():
     scores = made_up(generators=("mine", "yours"))
     assert (
@@ -138,7 +175,9 @@ def test_one_generator_leaves_the_nested_rules_empty_with_the_reason():
     assert rules["acc"].notna().to_dict() == {
         "paper": True,
         "leave_one_generator_out": False,
+        "leave_one_family_out": False,
         "family_out": False,
+        "past_to_future": False,
         "validation": True,
         "mean": True,
         "ensemble": False,
@@ -177,7 +216,7 @@ def test_seeds_of_a_configuration_are_averaged():
 
 @pytest.mark.parametrize("rule", [name for name, rule in RULES.items() if rule.names_a_model])
 def test_the_top_starts_with_the_choice_and_repeats_nothing(rule):
-    grid = grid_of(made_up(2), FAMILY)
+    grid = grid_of(made_up(2), FAMILY, released=RELEASED)
     top = choose(grid, rule, 8)
     assert top[0] == choose(grid, rule)[0]
     assert len({tuple(each.values()) for each in top}) == 8

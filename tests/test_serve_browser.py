@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -149,10 +151,56 @@ def test_evidence_is_shown_when_asked_for(page: Page, pictures: list[Path]) -> N
     row = rows(page).first
     row.locator("summary").first.click()
     expect(row.locator(".map img")).to_be_visible()
-    assert row.locator(".map text").count() == row.locator(".map rect").count() == 4 * 5  # 120 x 160 in crops of 32
+    assert (
+        row.locator(".map text").count() == row.locator(".map rect.crop").count() == 4 * 5
+    )  # 120 x 160 in crops of 32
+    assert {row.locator(".map rect.crop").nth(i).get_attribute("width") for i in range(20)} == {"32"}  # true squares
+    assert row.locator(".map rect.judged").count() == 1
+    digest = hashlib.sha256(pictures[1].read_bytes()).hexdigest()
+    expect(row.locator(".evidence")).to_contain_text(digest)
+    expect(row.locator(".evidence")).to_contain_text("caution: the encoder has random weights")
     expect(row.locator(".evidence")).to_contain_text("of 20")
     expect(row.locator(".evidence table").last.locator("tbody tr")).to_have_count(3)  # blocks
     expect(page.locator("#status")).to_contain_text("stable in")
+
+
+def test_a_desk_counts_filters_sorts_and_judges_again(page: Page, pictures: list[Path], detector: Detector) -> None:
+    drop(page, *pictures)
+    expect(page.locator(".judged")).to_have_count(20)
+    verdicts = detector(pictures)
+    n = Counter(str(verdict.verdict) for verdict in verdicts)
+    texts = page.locator("#kinds button").all_inner_texts()
+    assert texts == ["all 20", *(f"{kind} {n[kind]}" for kind in ("synthetic", "inconclusive", "real") if n[kind])]
+    page.locator("#kinds button.synthetic").click()
+    expect(page.locator("#results > li:visible")).to_have_count(n["synthetic"])
+    page.locator("#kinds button").first.click()
+    page.select_option("#sort", "synthetic")
+    order = sorted(range(20), key=lambda i: -float(verdicts[i].probability or 0))
+    assert rows(page).locator("h3").all_inner_texts() == [pictures[i].name for i in order]
+    assert rows(page).first.locator(".mark").count() == 2  # where verdicts begin
+    page.uncheck("#numbers")
+    expect(rows(page).first.locator(".figures .percent")).to_be_hidden()
+    page.select_option("#crops", "grid")  # another question
+    expect(page.locator(".judged")).to_have_count(20)
+    page.select_option("#sort", "added")
+    expect(page.locator("#work")).to_be_hidden()
+    assert rows(page).locator(".badge").all_inner_texts() == [v.verdict for v in detector(pictures, "grid")]
+
+
+def test_a_small_picture_has_a_remark_and_evidence_can_be_saved(page: Page, tmp_path: Path) -> None:
+    small = tmp_path / "small.png"
+    Image.fromarray(tiny_model.picture(0, 20, 24)).save(small)
+    drop(page, small)
+    row = rows(page).first
+    expect(row.locator(".remark")).to_contain_text("smaller than the 32 pixels")
+    row.locator("summary").first.click()
+    expect(row.locator(".save")).to_be_visible()
+    with page.expect_download() as download:
+        row.locator(".save").click()
+    saved = Path(download.value.path()).read_text()
+    assert download.value.suggested_filename == "small.png.evidence.html"
+    for words in (hashlib.sha256(small.read_bytes()).hexdigest(), "data:image/png;base64,", "not suspicious"):
+        assert words in saved, words
 
 
 def test_a_picture_can_be_pasted(browser: Any, url: str, pictures: list[Path]) -> None:
@@ -183,6 +231,12 @@ def test_all_of_it_works_with_the_keyboard_alone(page: Page, pictures: list[Path
     chooser.value.set_files(pictures[:2])
     expect(page.locator(".judged")).to_have_count(2)
     for expected in ("#crops", "#download", "#clear"):
+        page.keyboard.press("Tab")
+        expect(page.locator(expected)).to_be_focused()
+    for expected in ("#kinds [aria-pressed='true']", *["#kinds :focus"] * (page.locator("#kinds button").count() - 1)):
+        page.keyboard.press("Tab")
+        expect(page.locator(expected)).to_be_focused()
+    for expected in ("#sort", "#numbers"):
         page.keyboard.press("Tab")
         expect(page.locator(expected)).to_be_focused()
     page.keyboard.press("Tab")

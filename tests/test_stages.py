@@ -97,7 +97,7 @@ def test_a_model_of_other_tokens_than_the_encoders_is_refused_with_both(small_st
     encoder = Features.open(small_study.paths.features("tiny", "test")).about["encoder"]
     [head, *_], _ = stored([small_study.paths.best("shapes")], encoder | {"blocks": [1, 2]})  # which are all
     assert head.config.n_blocks == 2
-    for other in ({"token": "mean"}, {"weights": "0" * 32}, {"blocks": [2, 3]}):
+    for other in ({"token": "mean"}, {"weights": "0" * 32}, {"blocks": [2, 3]}, {"image_size": 64}):
         [key] = other
         with pytest.raises(ValueError, match=rf"shapes.*other tokens.*weights {encoder['weights']}.*{key} "):
             stored([small_study.paths.best("shapes")], encoder | other)

@@ -10,13 +10,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 from rine.caching import draft, files
 from rine.caching.draft import Draft
 from rine.caching.store import Store, StoreFull, row_key, shard_name
-from rine.features import shards
+from rine.cli import app
+from rine.commands.usage import usage
+from rine.features import COLUMNS, shards
 
 SHAPE = (2, 8)
 
@@ -248,3 +252,27 @@ def test_many_processes_write_at_once_and_none_waits(tmp_path: Path) -> None:
     assert is_there.all()
     np.testing.assert_array_equal(values, tokens(*range(100)))
     assert not list(there.folder.glob(".*"))
+
+
+def test_what_no_feature_set_is_made_of_is_counted_and_can_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
+    used, other = opened(tmp_path / "store"), opened(tmp_path / "store", encoder="gone")
+    kept = used.write(rows(1, 2), tokens(1, 2))
+    unused = used.write(rows(3, 4, 5), tokens(3, 4, 5))
+    other.write(rows(1), tokens(1))
+    folder = tmp_path / "artifacts" / "features" / "mine" / "train"
+    folder.mkdir(parents=True)
+    about = {"encoder": {"name": "Mine", "encoder": "a"}, "transforms": {"plain": {"transform": "b"}}}
+    (folder / "features.json").write_text(json.dumps(about))
+    table = {name: [""] for name in COLUMNS} | {"label": [0], "width": [1], "height": [1], "row": [0]}
+    pd.DataFrame(table | {"digest": [f"{1:032x}"], "view": ["centre"]}).to_csv(folder / "rows.csv", index=False)
+    found = list(usage(tmp_path / "store", tmp_path / "artifacts" / "features"))
+    assert {(each.encoder, each.sets) for each in found} == {("Mine", ("mine/train",)), ("an own tower", ())}
+    assert [each.shards for each in found if each.sets] == [(unused,)]
+    arguments = ["store", "--prune", "--artifacts", str(tmp_path / "artifacts")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert {file.stem for file in (tmp_path / "store").glob("*/*/*.safetensors")} == {kept}
+    (folder / "features.json").unlink()
+    assert CliRunner().invoke(app, arguments).exit_code == 2  # nothing would be left
+    assert missing(opened(tmp_path / "store"), rows(1, 2)) == []

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from rine.caching.store import key
 from rine.cli import app
-from rine.encoder import load
+from rine.encoder import load, weights
 from rine.encoder.catalogue import look_up
 from rine.encoder.files import WeightsError
 from rine.encoder.random_weights import draw
@@ -107,3 +107,12 @@ def test_the_command_lists_towers_and_whether_they_are_here(hub: Path) -> None:
     assert by_name["vit_small_patch14_dinov2"][1:5] == ["timm", "lvd142m", "12 x 384", "518"]
     assert by_name["vit_small_patch14_dinov2"][8:] == ["apache-2.0", "yes"]
     assert by_name["vit_small_patch14_reg4_dinov2"][-1] == "no"
+
+
+def test_a_network_that_is_not_there_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A downloader tries again for a minute; whether anybody answers is asked before."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # discard: nobody listens
+    tried: list[int] = []
+    with pytest.raises(weights.WeightsError, match=r"rine import --pretrained PATH"):
+        weights._first([("https://example.org", lambda: str(tried.append(1)))], "openai", "ViT-L-14", "a file")
+    assert tried == []

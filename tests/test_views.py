@@ -8,10 +8,13 @@ import pytest
 
 from rine.caching import views
 from rine.caching.views import FEATURE_SETS, Recipe, crops, describe, expand
+from rine.pixels import perturbations
 from rine.pixels.config import AlignConfig, AugmentationConfig, DegradeConfig, PerturbConfig
+from rine.pixels.crops import crops_of
 from rine.pixels.degradations import degrade
 from rine.pixels.perturbations import align, drawn, draws, perturb
 from rine.pixels.transforms import augment, centre_crop, enlarged, rng_for, ten_crop
+from rine.values import CropRule
 
 AUGMENTATION = AugmentationConfig(
     mode="paper", views=3, blur_p=0.5, blur_sigma=(0.0, 3.0), jpeg_p=0.5, jpeg_quality=(30, 100), seed=7
@@ -29,10 +32,10 @@ def recipe(which: str = "test", **changes: object) -> Recipe:
     return Recipe(which, 32, **{"augmentation": AUGMENTATION, "perturb": PERTURB} | changes)
 
 
-def pictures(*rows: tuple[str, int, str, str]) -> pd.DataFrame:
+def pictures(*rows: tuple[str, int, str, str], crops: str = "centre") -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["source", "label", "path", "split"])
     table["digest"] = [f"{i:032x}" for i in range(len(table))]
-    return table
+    return table.assign(crops=crops, height=50, width=60)
 
 
 def test_small_pictures_fill_the_crop_where_they_are_enlarged() -> None:
@@ -58,10 +61,28 @@ def test_rows_are_in_canonical_order_whatever_order_the_index_has() -> None:
     pd.testing.assert_frame_equal(rows, expand(table.iloc[::-1], recipe("train")))
 
 
-def test_test_sets_have_the_centre_and_synthbuster_ten_crops() -> None:
-    table = pictures(("a", 0, "x", "test"), ("a", 1, "y", "test"))
-    assert expand(table, recipe())["view"].tolist() == ["centre", "centre"]
-    assert expand(table, recipe("synthbuster"))["view"].tolist() == [str(i) for i in range(10)] * 2
+@pytest.mark.parametrize("which", ["test", "synthbuster"])
+@pytest.mark.parametrize(
+    ("rule", "views"),
+    [("centre", ["centre"]), ("resize", ["resize"]), ("ten", [*map(str, range(10))]), ("grid", [*map(str, range(4))])],
+)
+def test_a_test_picture_has_the_crops_of_its_data_set(which: str, rule: CropRule, views: list[str]) -> None:
+    table = pictures(("a", 0, "x", "test"), ("a", 1, "y", "test"), crops=rule)
+    rows = expand(table, recipe(which))
+    assert rows["view"].tolist() == views * 2
+    pairs = list(zip(rows["family"], rows["view"], strict=True))[: len(views)]
+    assert (crops(IMAGE, "d", pairs, recipe(which)) == crops_of(IMAGE, rule, 32)).all()
+
+
+@pytest.mark.parametrize("align", [AlignConfig(None, 100), AlignConfig(None, 20), None])
+@pytest.mark.parametrize("small", ["pad", "resize"])
+def test_a_grid_has_as_many_crops_as_the_picture_then_has(align: AlignConfig | None, small: str) -> None:
+    table = pictures(("a", 0, "x", "test"), crops="grid")
+    how = recipe(align=align, small=small)
+    rows = expand(table, how)
+    seen = IMAGE if align is None else perturbations.align(IMAGE, None, align.size)
+    assert len(rows) == len(crops_of(seen, "grid", 32, small))
+    assert len(crops(IMAGE, "d", list(zip(rows["family"], rows["view"], strict=True)), how)) == len(rows)
 
 
 def test_perturbed_rows_are_those_that_are_drawn() -> None:
@@ -147,4 +168,4 @@ def test_unknown_names_are_refused() -> None:
         crops(IMAGE, "d", [("perturb", "sharpen")], recipe())
     with pytest.raises(ValueError, match="unknown degradation 'sharpen'"):
         crops(IMAGE, "d", [("degrade", "sharpen:1")], recipe())
-    assert set(views._PIXELS) | {"ten"} == {"augment", "centre", "ten", "perturb", "degrade"}
+    assert set(views._PIXELS) | {"ten"} == {"augment", "centre", "resize", "ten", "perturb", "degrade"}

@@ -34,17 +34,17 @@ def model_in(folder: Path) -> Iterator[Path]:
     yield store(folder / "artifacts" / "best" / "four_class" / "model.safetensors")
 
 
-def store(path: Path, config: EncoderConfig = ENCODER, name: str = "four_class", seed: int = 0) -> Path:
+def store(path: Path, config: EncoderConfig = ENCODER, name: str = "four_class", seed: int = 0, n: int = 40) -> Path:
     """Write a model file whose calibration spreads its logits on noise over all three verdicts."""
     tower = encoder.load(config, "cpu")
     head = seeded_head(HeadConfig(q=1, proj_dim=16, n_blocks=tower.n_blocks, width=tower.width), seed).eval()
     with torch.no_grad():
         for parameter in head.parameters():
             parameter *= 4  # an untrained head of this size gives every picture nearly the same logit
-        tokens = tower(torch.from_numpy(np.stack([crop(i, tower.image_size) for i in range(40)])))
+        tokens = tower(torch.from_numpy(np.stack([crop(i, tower.image_size) for i in range(n)])))
         logits = head(tokens)[0]
     centre, spread = float(logits.mean()), float(logits.std())
-    fitted = Calibration(4 / spread, -4 * centre / spread, centre + 0.3 * spread, centre - 0.3 * spread, n=40)
+    fitted = Calibration(4 / spread, -4 * centre / spread, centre + 0.3 * spread, centre - 0.3 * spread, n=n)
     training = {"training_set": "progan", "q": 1, "d": 16, "xi": 0.1, "epochs": 1, "seed": seed, "lr": 0.001}
     meta = {
         "name": name,

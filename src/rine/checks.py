@@ -75,11 +75,16 @@ def _names(study: Params) -> Iterator[str]:
 def _data(study: Params) -> Iterator[str]:
     """Data sets that are there for what is trained, and classes that they have."""
     datasets = study.prepare.datasets
-    unknown = [line for name, each in datasets.items() for line in _layout(name, each.layout)]
+    unknown = [line for name, each in datasets.items() for line in _layout(name, each.form)]
     yield from unknown
     if unknown:
         return
-    trained = {table for each in datasets.values() if each.split in {None, "train"} for table in tables_of(each)}
+    for name, each in datasets.items():
+        if each.reals:
+            yield from _one_of(
+                f"prepare.datasets.{name}.reals", each.reals, [other for other in datasets if other != name]
+            )
+    trained = {table for each in datasets.values() if each.split not in {"val", "test"} for table in tables_of(each)}
     if "train" not in trained:
         yield f"prepare.datasets = {[*datasets]}: none is for training; one of your own says split: train"
     if study.ldm is not None and LDM not in trained:
@@ -87,7 +92,8 @@ def _data(study: Params) -> Iterator[str]:
     if study.ldm is None and LDM in trained:
         yield "ldm = null: a data set under prepare.datasets is for it (study: ldm), and would be read for nothing"
     of_training = {name: each for name, each in datasets.items() if "train" in tables_of(each)}
-    if all(each.layout == "globs" for each in of_training.values()):  # of other layouts, `prepare` finds the classes
+    if all(isinstance(each.split, str) and "{category}" not in str(each.tree) for each in of_training.values()):
+        # of others, `prepare` finds the classes
         classes = sorted({each.category or name for name, each in of_training.items() if each.split == "train"})
         for setting, wanted in study.settings.items():
             if wrong := sorted(set(wanted) - set(classes)):
@@ -109,7 +115,9 @@ def _models(study: Params) -> Iterator[str]:
 
 
 def _encoders(study: Params) -> Iterator[str]:
-    """Towers that no catalogue knows, and tokens that they have not."""
+    """Towers that no catalogue knows, and two of one name, which tables would take for one."""
+    names = [config.name for config in study.encoders.values()]
+    yield from (f"encoders: two are called {name!r}; tables tell them by it" for name in names if names.count(name) > 1)
     for name, config in study.encoders.items():
         try:
             look_up(config)

@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from rine.commands.calibrate import calibrate
+from rine.commands.data import data
 from rine.commands.encoders import encoders
 from rine.commands.ending import timed
+from rine.commands.evaluate import evaluate
 from rine.commands.explain import explain
 from rine.commands.export import export
 from rine.commands.import_ import import_
+from rine.commands.init import init
 from rine.commands.options import (
     ARTIFACTS,
     METRICS,
@@ -24,6 +28,7 @@ from rine.commands.options import (
     FeatureSet,
     Metrics,
     ParamsFile,
+    Part,
     Scores,
     Setting,
     StoredModel,
@@ -31,6 +36,7 @@ from rine.commands.options import (
 from rine.commands.predict import predict
 from rine.commands.sample import sample
 from rine.commands.serve import serve
+from rine.commands.store import store
 from rine.commands.verify import verify
 from rine.paths import Paths
 from rine.running import read_study, run_stage
@@ -84,13 +90,18 @@ whole(
 
 @stage
 def cache(
-    encoder: Encoder, feature_set: FeatureSet, params: ParamsFile = PARAMS, artifacts: Artifacts = ARTIFACTS
+    encoder: Encoder,
+    feature_set: FeatureSet,
+    params: ParamsFile = PARAMS,
+    artifacts: Artifacts = ARTIFACTS,
+    part: Part = None,
 ) -> str:
     """Send every picture of a feature set through the frozen encoder, once for each view, and keep the tokens.
 
     What the feature store holds already is not encoded again. Example: rine cache tiny_28 train
     """
-    return run_stage("cache", read_study(params), Paths(artifacts), encoder=encoder, feature_set=feature_set)
+    item = {"encoder": encoder, "feature_set": feature_set}
+    return run_stage("cache", read_study(params), Paths(artifacts), **item, **({"part": part} if part else {}))
 
 
 @stage
@@ -188,16 +199,13 @@ def report(
     return report_scores(scores, paths, latex)
 
 
-for name, command in (
-    ("predict", predict),
-    ("explain", explain),
-    ("serve", serve),
-    ("export", export),
-    ("import", import_),
-):
-    app.command(name, rich_help_panel=PANEL)(command)
-app.command("encoders", rich_help_panel=STUDY)(encoders)
-app.command("verify", rich_help_panel=STUDY)(verify)
+COMMANDS = {
+    PANEL: (predict, explain, evaluate, calibrate, serve, export, import_),
+    STUDY: (init, data, encoders, store, verify),
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
 
 
 if __name__ == "__main__":

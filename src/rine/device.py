@@ -23,15 +23,25 @@ def choose(name: str) -> str:
     if arithmetic.mode() == "portable":
         return "cpu"
     if torch.cuda.is_available():
-        return "cuda"
+        # torchrun starts a process for each GPU of a machine, and all of them see all GPUs
+        rank = os.environ.get("LOCAL_RANK", "")
+        return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank.isdigit() else "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+_most_cores: int | None = None
+
+
+def limit_cores(n: int) -> None:
+    """Let this process use no more than n cores: the others of the machine are other workers'."""
+    global _most_cores
+    _most_cores = n
 
 
 def usable_cores() -> int:
     """Cores that this process may use, which in a container are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return there if _most_cores is None else min(there, _most_cores)
 
 
 def usable_threads() -> int:

@@ -62,10 +62,11 @@ def styled(draw: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
 
 def line_style(index: int) -> dict[str, Any]:
     """Properties of the `index`-th series as a line."""
+    again = index // len(COLOURS)  # a colour comes back with another marker and other dashes
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": DASHES[index % len(DASHES)],
+        "marker": MARKERS[(index + again) % len(MARKERS)],
+        "linestyle": DASHES[(index + 2 * again) % len(DASHES)],
         "markeredgecolor": EDGE,
         "markeredgewidth": 0.4,
     }
@@ -76,7 +77,7 @@ def fill_style(index: int) -> dict[str, Any]:
     dark = index % len(COLOURS) == 0
     return {
         "facecolor": COLOURS[index % len(COLOURS)],
-        "hatch": HATCHES[index % len(HATCHES)],
+        "hatch": HATCHES[(index + index // len(COLOURS)) % len(HATCHES)],
         "edgecolor": "#ffffff" if dark else EDGE,
         "linewidth": 0.5,
     }
@@ -98,11 +99,26 @@ def percent_axis(axes: Axes, axis: str = "y", bins: int = 5) -> None:
     scale.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
 
 
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def drawable(text: str) -> str:
+    """Text with letters that the font has not as escapes: names of files hold any."""
+    return "".join(
+        letter if ord(letter) in _glyphs() else letter.encode("ascii", "backslashreplace").decode() for letter in text
+    )
+
+
 def legend_below(figure: Figure, axes: Axes, title: str = "") -> None:
-    """One legend for the whole figure, under it, where it covers nothing."""
+    """One legend for the whole figure, under it, where it covers nothing; in as many columns as it has room for."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        columns = min(len(labels), 6)
+        inches = 0.55 + 0.068 * max(map(len, labels))  # of an entry: its mark, and letters of 8 points
+        columns = max(1, min(len(labels), 6, int(figure.get_figwidth() / inches)))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title or None)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 _ATTEMPTS = 1000  # to take a folder's place while others take it too
 
@@ -17,7 +19,7 @@ _ATTEMPTS = 1000  # to take a folder's place while others take it too
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to: renamed to `path` at the end, removed where there was an error."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield part
         part.replace(path)
@@ -28,6 +30,20 @@ def whole(path: Path) -> Iterator[Path]:
 def write_whole(path: Path, content: bytes) -> None:
     with whole(path) as part:
         part.write_bytes(content)
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """What a file of notes (JSON) holds; nothing where there is none, or a damaged one, which is worth no error."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def note(path: Path, values: Mapping[str, Any]) -> None:
+    """Add to a file of notes, for what changes from run to run (times, say) and is therefore in no output of DVC's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(noted(path) | dict(values), indent=1, sort_keys=True).encode())
 
 
 @contextmanager

@@ -131,6 +131,10 @@ class RuntimeConfig:
     workers: Auto | Annotated[Integer, Field(ge=0)]
     batch_size: Auto | Count
     precision: Literal["auto", "fp32", "fp16"]
+    cluster: Annotated[str, Field(pattern=r"^(local|auto|[^\s/]+:\d+)$")] | None = (
+        None  # whose actors work: rine.cluster
+    )
+    actors: Auto | Count = "auto"  # of a cluster: one a GPU, on CPUs one a machine
 
     @model_validator(mode="after")
     def _same_bits(self) -> RuntimeConfig:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
+
+from rine.values import did_you_mean
 
 # keys of earlier versions -> what stands in their place
 REPLACED = {
@@ -16,6 +19,12 @@ REPLACED = {
 }
 # what pydantic adds to a place in a union; no keys of ours
 _TAGS = {"str", "int", "constrained-int", "constrained-str", "TowerConfig"}
+
+# by pydantic's type of error
+_PLAIN = {
+    "tuple_type": "a list is needed: [{value}]",
+    "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
+}
 
 
 def explained(errors: Sequence[Any], schema: type) -> list[str]:
@@ -32,10 +41,15 @@ def _explained(error: Any, schema: type) -> str:
     if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         if name in REPLACED:
             return f"{name} is no key any more: {REPLACED[name]}"
-        return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(_allowed(keys[:-1], schema))}"
+        allowed = _allowed(keys[:-1], schema)
+        meant = did_you_mean(keys[-1], allowed)
+        return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{meant}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
-    message = error["msg"].removeprefix("Value error, ")
+    plain = _PLAIN.get(error["type"])
+    message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
+    if error["type"] == "literal_error":
+        message += did_you_mean(value, re.findall("'(.*?)'", error["ctx"]["expected"]))
     return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {_short(value)}: {message}"
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def store_folder(part: str = "") -> Path:
+    """What is kept from run to run, outside what DVC owns: `$RINE_STORE`, else `.rine/store`; or a part of it."""
+    return Path(os.environ.get("RINE_STORE", ".rine/store")) / part
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,7 @@ class Paths:
     timings: Path = Path(".rine/timings.json")
     plots_page: Path = Path(".rine/plots.html")  # the template of `dvc plots show`
     detector_times: Path = Path(".rine/detectors.json")  # seconds a picture of each
+    encoder_speeds: Path = Path(".rine/encoders.json")  # views that were last encoded of each set, and the seconds
 
     def index(self, table: str = "") -> Path:
         """A table of `prepare`: train, test, ldm, synthbuster, test_sets, skipped, doctor, ..."""

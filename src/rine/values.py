@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -32,5 +34,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 
 Mode = Literal["paper", "reference"]  # as the paper says, or as the published code does
 Auto = Literal["auto"]
+CropRule = Literal["centre", "ten", "grid", "resize"]  # see `rine.pixels.crops.crops_of`
 
 STRICT = ConfigDict(extra="forbid")
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """Words on the name that is most like this one, to end a message with; none where no name is."""
+    close = difflib.get_close_matches(str(name), list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

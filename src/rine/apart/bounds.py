@@ -27,11 +27,11 @@ def memory_for(pixels: int, file: int) -> int:
 
 
 def announced(stream: IO[bytes]) -> int:
-    """Pixels that the header of a WebP or AVIF file announces; of others 0, which tell before they take memory."""
+    """Pixels that a WebP, AVIF or HEIC file announces; of others 0, which tell before they take memory."""
     here = stream.tell()
     head = stream.read(1 << 16)
     stream.seek(here)
-    if head[4:8] == b"ftyp" and b"avi" in head[8:40]:
+    if head[4:8] == b"ftyp" and any(brand in head[8:40] for brand in (b"avi", b"hei", b"mif1")):
         # of the picture, of its alpha, of its tiles
         sizes = [head[at.end() + 4 : at.end() + 12] for at in re.finditer(b"ispe", head)]
         return max((int.from_bytes(s[:4]) * int.from_bytes(s[4:]) for s in sizes), default=0)

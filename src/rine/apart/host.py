@@ -19,7 +19,7 @@ from rine.apart import bounds
 
 def main(line: int, modules: list[str]) -> None:
     """Import the modules, then make a fork for each connection that comes down the line, until it is closed."""
-    # Ctrl+C is for the process that started this one, which then closes the line; dead forks want no burial
+    # Ctrl+C is for the process that started this one, which then closes the line; the system reaps forks that died
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for module in modules:
@@ -33,7 +33,7 @@ def main(line: int, modules: list[str]) -> None:
                 requests.close()
                 break
             os.close(connections[0])
-    # what C libraries print about a file is the file's words
+    # C libraries print what they dislike about a file, which would land in our output
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with suppress(EOFError, OSError):
         work(Connection(connections[0]))
@@ -55,7 +55,6 @@ def work(connection: Connection) -> None:
         seconds, folder, job = connection.recv()
         with suppress(OSError):  # a folder that is gone
             os.chdir(folder)
-        _limit_memory(bounds.FREE)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # at its end the process ends
         answer = _answer(job)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -65,7 +64,9 @@ def work(connection: Connection) -> None:
 
 def _answer(job: bytes) -> tuple[str, Any]:
     try:
+        # before the limit: it imports the function's modules, and OpenBLAS spins for ever where it may take no memory
         function, args = pickle.loads(job)
+        _limit_memory(bounds.FREE)
         return "answer", function(*args)
     except MemoryError:
         return "error", MemoryError("reading it takes more memory than a picture of its size may")

@@ -27,9 +27,19 @@ class Unit:
     family: str
     rows: np.ndarray  # (N,) their numbers in the table
     own: np.ndarray  # (n,) the numbers of those that are stored
-    paths: list[str]  # n of each
-    digests: list[str]
-    views: list[str]
+    content: pd.DataFrame  # path, digest and view of each of those: columns take less memory than lists
+
+    @property
+    def paths(self) -> list[str]:
+        return self.content["path"].tolist()
+
+    @property
+    def digests(self) -> list[str]:
+        return self.content["digest"].tolist()
+
+    @property
+    def views(self) -> list[str]:
+        return self.content["view"].tolist()
 
     @property
     def keys(self) -> list[str]:
@@ -43,7 +53,8 @@ class Unit:
 
     def jobs(self, missing: np.ndarray) -> Iterator[Job]:
         """The pictures to decode, each once, for the own rows with these numbers, in order."""
-        rows = ((i, self.paths[i], self.digests[i], self.views[i]) for i in missing.tolist())
+        some = self.content.iloc[missing]
+        rows = zip(missing.tolist(), some["path"], some["digest"], some["view"], strict=True)
         for (path, digest), same in groupby(rows, key=itemgetter(1, 2)):
             numbers, _, _, views = zip(*same, strict=True)
             yield Job(path, digest, tuple((self.family, view) for view in views), numbers)
@@ -65,17 +76,15 @@ def plan(rows: pd.DataFrame, shard_rows: int) -> Plan:
     pictures that are added to one group leave those of the others as they are.
     """
     original = _originals(rows)
-    columns = [rows[name].to_numpy(object) for name in ("path", "digest", "view")]
+    content = rows[["path", "digest", "view"]]
     units: dict[str, Unit] = {}
-    groups: Any = rows.groupby(["source", "label", "family"], sort=True)
-    for (source, label, family), group in groups:
-        numbers = group.index.to_numpy()
-        for n, (start, stop) in enumerate(_cuts(columns[0][numbers], shard_rows)):
+    groups: Any = rows.groupby(["source", "label", "family"]).indices
+    for source, label, family in sorted(groups):
+        numbers = groups[source, label, family]
+        for n, (start, stop) in enumerate(_cuts(content["path"].iloc[numbers].to_numpy(object), shard_rows)):
             some = numbers[start:stop]
             own = some[original[some] == some]
-            units[f"{_slug(source)}-{label}-{family}-{n:03d}"] = Unit(
-                family, some, own, *(column[own].tolist() for column in columns)
-            )
+            units[f"{_slug(source)}-{label}-{family}-{n:03d}"] = Unit(family, some, own, content.iloc[own])
     return Plan(rows, units, original)
 
 

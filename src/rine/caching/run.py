@@ -14,7 +14,7 @@ from rine.caching.decode import Job, Pixels, Source, decoded
 from rine.caching.draft import Draft
 from rine.caching.encode import encode_unit, encoding_threads
 from rine.caching.plan import Unit
-from rine.caching.store import Store
+from rine.caching.store import Place, Store
 from rine.progress import Bar, progress
 
 if TYPE_CHECKING:
@@ -60,25 +60,36 @@ def fill(
     return n_encoded
 
 
-def _jobs(
-    units: Sequence[Unit], stores: Mapping[str, Store], shards: set[str], bar: Bar
-) -> Iterator[tuple[Draft, Job]]:
-    """The pictures to decode, each with its unit's draft, which is made when the decoding gets there."""
+def looked_up(
+    units: Sequence[Unit], stores: Mapping[str, Store], shards: set[str]
+) -> Iterator[tuple[Unit, dict[str, Place]]]:
+    """The units, family by family, each with the places of its rows that lie in shards of other names than the set's.
+
+    Looked up for many units in one pass; the set's own `shards` hold no row of another unit.
+    """
     for family, store in stores.items():
         own = [unit for unit in units if unit.family == family]
         for start in range(0, len(own), _LOOKED_UP_TOGETHER):
             some = own[start : start + _LOOKED_UP_TOGETHER]
-            # the set's own shards hold no row of another unit
             places = store.find((key for unit in some for key in unit.keys), but=shards)
             for unit in some:
-                if store.has(unit.shard):  # by another process, meanwhile
-                    bar.advance(len(unit.own))
-                    continue
-                draft = Draft(store, unit.keys, places)
-                bar.advance(len(unit.own) - len(draft.missing))
-                if not len(draft.missing):
-                    draft.finish()
-                yield from ((draft, job) for job in unit.jobs(draft.missing))
+                yield unit, {key: places[key] for key in unit.keys if key in places} if places else {}
+
+
+def _jobs(
+    units: Sequence[Unit], stores: Mapping[str, Store], shards: set[str], bar: Bar
+) -> Iterator[tuple[Draft, Job]]:
+    """The pictures to decode, each with its unit's draft, which is made when the decoding gets there."""
+    for unit, places in looked_up(units, stores, shards):
+        store = stores[unit.family]
+        if store.has(unit.shard):  # by another process, meanwhile
+            bar.advance(len(unit.own))
+            continue
+        draft = Draft(store, unit.keys, places)
+        bar.advance(len(unit.own) - len(draft.missing))
+        if not len(draft.missing):
+            draft.finish()
+        yield from ((draft, job) for job in unit.jobs(draft.missing))
 
 
 def _watched(pictures: Iterator[tuple[Draft, Job, Pixels]], bar: Bar) -> Iterator[tuple[Draft, Job, Pixels]]:

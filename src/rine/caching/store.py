@@ -1,8 +1,8 @@
 """The feature store: tokens of views by what they are made of, in `<encoder key>/<transform key>/` under one root.
 
-The folders are named by digests of what decides the tokens (encoder, weights, precision; transform, seed), rows by
-the picture's digest and the view, so that nothing of another encoder or transform is ever taken for the same. A shard
-is written whole, then its manifest (rows and the file's digest): what has no manifest does not exist.
+The folders are named by digests of what decides the tokens (encoder, weights, precision; transform, seed), rows by the
+picture's digest and the view: nothing of another encoder or transform is ever taken for the same. A shard is written
+whole, then its manifest (rows and the file's digest): what has no manifest does not exist.
 
 A shard is named by its rows, so whether a unit is done is seen from one name. Rows also lie in shards of other names:
 of the set before it grew, of another set, and in parts. A part is a shard like any other, `<unit's shard>.<its own
@@ -10,8 +10,8 @@ rows>`, written every few seconds while its unit is encoded and deleted once the
 shard is missing look for them, many units in one pass over the manifests; one manifest and the places of those units'
 rows are in memory, whatever the store holds.
 
-Any number of processes, on any machines, write at once without a lock: names are of contents, so two that make the
-same shard write the same file, and temporary names are each process's own.
+Any number of processes, on any machines, write at once without a lock: names are of contents, so two that make the same
+shard write the same file, and temporary names are each process's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,17 +34,11 @@ from rine.features import shards
 
 _ABANDONED = 24 * 3600.0  # seconds after which no process can still be writing a temporary file
 _ABOUT = "about.json"
-
 Place = tuple[str, int]  # a shard's name, and the row in it
 
 
 class StoreFull(OSError):
     """No room is left; what was finished is kept."""
-
-
-def root() -> Path:
-    """Where the store lies: `$RINE_STORE`, else `.rine/store`; outside what DVC owns, so that it outlives a rerun."""
-    return Path(os.environ.get("RINE_STORE", ".rine/store"))
 
 
 def key(description: dict[str, Any]) -> str:
@@ -99,18 +92,23 @@ class Store:
                 return True
             self._drop(name, "it was cut short or altered")
         except FileNotFoundError:
-            self._drop(name, "it is gone")
+            if self._manifest(name)[0]:  # else it was a part, whose unit another process has just finished
+                self._drop(name, "it is gone")
         return False
 
     def find(self, keys: Iterable[str], but: Collection[str] = ()) -> dict[str, Place]:
         """Where rows lie, of those that some shard holds, by one pass over the manifests; not in the shards `but`."""
         wanted = set(keys)
-        places: dict[str, Place] = {}
-        for file in sorted(self.folder.glob("*.json")):
-            if file.name != _ABOUT and file.stem not in but:
-                rows, _ = self._manifest(file.stem)
-                places |= {row: (file.stem, number) for number, row in enumerate(rows) if row in wanted}
-        return places
+        names = [file.stem for file in sorted(self.folder.glob("*.json")) if file.name != _ABOUT]
+        pairs = (pair for name in names if name not in but for pair in self._places(name))
+        return {row: place for row, place in pairs if row in wanted}
+
+    def parts(self, name: str) -> dict[str, Place]:
+        """Where rows of a shard lie that is not whole yet: in its parts."""
+        return dict(pair for file in self.folder.glob(f"{name}.*.json") for pair in self._places(file.stem))
+
+    def _places(self, name: str) -> list[tuple[str, Place]]:
+        return [(row, (name, number)) for number, row in enumerate(self._manifest(name)[0])]
 
     def take(self, keys: Sequence[str], places: Mapping[str, Place]) -> tuple[np.ndarray, np.ndarray]:
         """Tokens (n, L, D) float16 of the rows that lie in these places, and which (n,) of them still do."""
@@ -151,14 +149,12 @@ class Store:
 
     def explain(self, error: OSError, needed: int) -> OSError:
         """The error itself, or what it means where it says that the disk is full."""
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            return error
-        return StoreFull(
-            error.errno,
+        full = (
             f"no room is left for the feature store (the next shard takes {needed / 1e6:.0f} MB). Finished shards are "
-            f"kept: make room, or move the store with RINE_STORE=/another/disk, and run it again to go on",
-            str(self.folder),
         )
+        cure = "kept: make room, or move the store with RINE_STORE=/another/disk, and run it again to go on"
+        known = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        return StoreFull(error.errno, full + cure, str(self.folder)) if known else error
 
     def _manifest(self, name: str) -> tuple[list[str], str]:
         """A shard's rows and its file's digest; no rows where it is not there."""

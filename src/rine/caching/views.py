@@ -1,8 +1,9 @@
 """What the encoder is shown of a picture: which views a feature set has, and the pixels of each.
 
 A view is named by its family and a name within it. `augment` views "0", "1", … are draws of the training
-augmentation; `centre` is the crop of validation and test; `ten` has the ten crops "0" to "9"; `perturb` views
-are called by their kind ("blur") and `degrade` views by name and strength ("jpeg:50"). The pixels of a view
+augmentation; `centre` is the crop of validation and, unless the data set says another rule, of test; `ten` has the ten
+crops "0" to "9", `grid` those that lie over the picture, `resize` the whole picture made small; `perturb` views are
+called by their kind ("blur") and `degrade` views by name and strength ("jpeg:50"). The pixels of a view
 depend on the picture's content and the recipe alone.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,13 @@ from rine.encoder.catalogue import look_up
 from rine.features.table import PICTURE
 from rine.params import Params
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
+from rine.pixels.crops import crops_of, n_crops
 from rine.pixels.degradations import degrade
 from rine.pixels.perturbations import align, drawn, draws, perturb
-from rine.pixels.transforms import augment, centre_crop, enlarged, rng_for, ten_crop
+from rine.pixels.transforms import augment, centre_crop, enlarged, rng_for, scaled_to
+from rine.values import CropRule
 
+_SEVERAL: tuple[CropRule, ...] = ("ten", "grid")  # rules that cut several crops of a picture
 # Raised whenever a view's pixels change, so that no store mixes two kinds
 PIXELS = 1
 
@@ -48,14 +53,15 @@ def recipe(feature_set: str, params: Params, encoder: str) -> Recipe:
 def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """The rows of a feature set: the index's columns, `family` and `view`, a row for each view, in canonical order.
 
-    Training pictures get every draw of the augmentation, Synthbuster's the ten crops, others the centre crop;
-    of a perturbed set only the (picture, kind) pairs that are drawn as perturbed are there, and the pictures
-    of the sweeps.
+    Training pictures get every draw of the augmentation, test pictures the crops of their data set's rule, validation
+    pictures the centre crop; of a perturbed set only the (picture, kind) pairs that are drawn as perturbed are there,
+    and the pictures of the sweeps.
     """
-    pictures = pictures.sort_values(list(PICTURE), kind="stable", ignore_index=True)
+    pictures = pictures.reset_index(drop=True)
     lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
-    rows = pictures.loc[np.repeat(pictures.index.to_numpy(), [len(views) for views in lists])].reset_index(drop=True)
-    pairs = [pair for views in lists for pair in views]
+    order = pictures[list(PICTURE)].sort_values(list(PICTURE), kind="stable").index.to_numpy()
+    rows = pictures.iloc[np.repeat(order, [len(lists[i]) for i in order])].reset_index(drop=True)
+    pairs = [pair for i in order for pair in lists[i]]
     rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
     rows["view"] = pd.Series([view for _, view in pairs], dtype=object)
     return rows
@@ -66,15 +72,26 @@ Pairs = list[tuple[str, str]]
 
 def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     training = [("augment", str(view)) for view in range(recipe.augmentation.views)]
-    return [training if split == "train" else [("centre", "centre")] for split in pictures["split"]]
+    others = [("centre", "centre")]
+    return [training if split == "train" else others for split in pictures["split"]]
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    return [[("centre", "centre")]] * len(pictures)
+    sides = zip(pictures["crops"], pictures["height"], pictures["width"], strict=True)
+    return [_crops_of(rule, _shape((height, width), recipe), recipe.size) for rule, height, width in sides]
 
 
-def _ten_crops(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    return [[("ten", str(crop)) for crop in range(10)]] * len(pictures)
+@lru_cache(maxsize=4096)  # one list for all pictures of a shape
+def _crops_of(rule: CropRule, shape: tuple[int, int], size: int) -> Pairs:
+    n = n_crops(shape, rule, size)
+    return [(rule, str(crop)) for crop in range(n)] if rule in _SEVERAL else [(rule, rule)]
+
+
+def _shape(shape: tuple[int, int], recipe: Recipe) -> tuple[int, int]:
+    """Height and width of a picture when its crops are cut."""
+    if recipe.align is not None and recipe.align.size is not None:
+        shape = scaled_to(shape, recipe.align.size)
+    return scaled_to(shape, recipe.size) if recipe.small == "resize" and min(shape) < recipe.size else shape
 
 
 def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
@@ -111,7 +128,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
     "train": FeatureSet("train", _augmented, every_encoder=True),
     "test": FeatureSet("test", _cropped, every_encoder=True),
     "ldm": FeatureSet("ldm", _augmented),
-    "synthbuster": FeatureSet("synthbuster", _ten_crops),
+    "synthbuster": FeatureSet("synthbuster", _cropped),
     "perturb": FeatureSet("test", _perturbed),
 }
 
@@ -142,10 +159,13 @@ def crops(image: np.ndarray, digest: str, views: Sequence[tuple[str, str]], reci
     if recipe.align is not None:
         image = align(image, recipe.align.jpeg_quality, recipe.align.size)
     image = _large_enough(image, recipe)
-    ten = ten_crop(image, recipe.size) if any(family == "ten" for family, _ in views) else None
+    several: dict[str, np.ndarray] = {
+        rule: crops_of(image, rule, recipe.size) for rule in _SEVERAL if any(f == rule for f, _ in views)
+    }
     pixels = np.empty((len(views), recipe.size, recipe.size, 3), dtype=np.uint8)
     for i, (family, view) in enumerate(views):
-        pixels[i] = ten[int(view)] if ten is not None else _PIXELS[family](image, digest, view, recipe)
+        whole = several.get(family)
+        pixels[i] = _PIXELS[family](image, digest, view, recipe) if whole is None else whole[int(view)]
     return pixels
 
 
@@ -160,6 +180,10 @@ def _augment(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.nd
 
 def _centre(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
     return centre_crop(_large_enough(image, recipe), recipe.size)
+
+
+def _resize(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
+    return crops_of(image, "resize", recipe.size)[0]
 
 
 def _perturb(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.ndarray:
@@ -177,6 +201,7 @@ def _degrade(image: np.ndarray, digest: str, view: str, recipe: Recipe) -> np.nd
 _PIXELS: dict[str, Callable[[np.ndarray, str, str, Recipe], np.ndarray]] = {
     "augment": _augment,
     "centre": _centre,
+    "resize": _resize,
     "perturb": _perturb,
     "degrade": _degrade,
 }

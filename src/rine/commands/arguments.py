@@ -50,10 +50,20 @@ def _one(argument: str) -> Iterator[Found]:
     except (OSError, ValueError) as error:
         if glob.has_magic(path) and "\0" not in path:
             yield from _pattern(path)
+        elif _is_inside(path):
+            yield Found(path)
         else:
             yield Found(path, reason(error))
         return
     yield from _folder(path) if stat.S_ISDIR(mode) else [_file(path, mode)]
+
+
+def _is_inside(path: str) -> bool:
+    """Whether this is the address of a picture in an archive or a table that is there."""
+    from rine.pixels.pictures import split  # with NumPy and Pillow
+
+    file = "" if "\0" in path else split(path)[0]
+    return file not in {"", path} and Path(file).is_file()
 
 
 def _file(path: str, mode: int) -> Found:

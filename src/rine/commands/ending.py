@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
 import sys
@@ -14,15 +13,15 @@ from typing import Any
 
 import typer
 
-from rine.files import write_whole
+from rine.files import note
 from rine.paths import Paths
 from rine.terminal import message, reason
 
 ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say which item of a stage is run
 TIMINGS = Paths().timings
-LEAST_MEMORY = 2 << 30  # bytes of addresses, most of them of libraries
 INTERRUPTED = 128 + signal.SIGINT
 _PARENT = os.getppid()
+_LEAST_MEMORY = 512 << 20  # bytes of address space: with less, OpenBLAS tries for ever to get its buffers
 
 
 def timed(command: Callable[..., str]) -> Callable[..., None]:
@@ -35,7 +34,7 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
         _end_in_order()
         start = time.perf_counter()
         try:
-            refuse_too_little_memory()
+            _enough_memory()
             line = command(*args, **kwargs)
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
@@ -45,23 +44,11 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
             raise typer.Exit(1) from error
         seconds = time.perf_counter() - start
         item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
-        _record(f"{name}@{item}" if item else name, seconds)  # as DVC calls it
+        if not kwargs.get("part"):  # a part's time is not its stage's
+            note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
         typer.echo(message(f"{name}: {line} ({seconds:.1f} s)"))
 
     return run
-
-
-def refuse_too_little_memory() -> None:
-    """Raise `MemoryError` where `ulimit -v` leaves too little to import what computes.
-
-    Asked before that: NumPy's BLAS tries for ever to get memory that it does not get.
-    """
-    if sys.platform == "linux":
-        import resource
-
-        allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if 0 <= allowed < LEAST_MEMORY:
-            raise MemoryError(f"`ulimit -v` allows {allowed >> 20:,} MB, and {LEAST_MEMORY >> 20:,} MB are needed")
 
 
 def _end_in_order() -> None:
@@ -75,6 +62,16 @@ def _end_in_order() -> None:
         signal.signal(signal.SIGTERM, end)
 
 
+def _enough_memory() -> None:
+    if sys.platform == "linux":
+        import resource
+
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if 0 <= allowed < _LEAST_MEMORY:  # -1 where there is no limit
+            least = f"{_LEAST_MEMORY >> 20} MB are needed, of stages that use PyTorch 6 GB"
+            raise OSError(f"`ulimit -v` allows {allowed >> 20} MB of address space; {least}")
+
+
 def _die_with_parent() -> None:
     """Make the kernel end this process when DVC is killed: a second `dvc repro` must not run beside an orphan."""
     if sys.platform == "linux" and "DVC_STAGE" in os.environ:
@@ -85,14 +82,3 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
         if os.getppid() != _PARENT:  # it was killed while this process started
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _record(stage: str, seconds: float) -> None:
-    """Keep how long a stage took, for the report; beside DVC's outputs, which hold no time."""
-    try:
-        times = dict(json.loads(TIMINGS.read_text()))
-    except (OSError, ValueError, TypeError):  # none yet, or a damaged file: not worth the stage that has just ended
-        times = {}
-    times[stage] = round(seconds, 2)
-    TIMINGS.parent.mkdir(exist_ok=True)
-    write_whole(TIMINGS, json.dumps(times, indent=1, sort_keys=True).encode())

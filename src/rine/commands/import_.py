@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rine.commands.options import plain_errors
+from rine.commands.options import Overwrite, plain_errors, refuse_overwriting
 from rine.terminal import message
 
 
@@ -19,8 +19,9 @@ def import_(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file to write.", show_default="FILE.safetensors"),
+        typer.Option("--output", "-o", help="The file to write.", show_default="FILE.safetensors, here"),
     ] = None,
+    overwrite: Overwrite = False,
     encoder: Annotated[str, typer.Option(help="The encoder it was trained on, as open_clip names it.")] = "ViT-L-14",
     pretrained: Annotated[
         str, typer.Option(help="The encoder's weights: openai, or a file of them, whose digest is then kept.")
@@ -38,4 +39,6 @@ def import_(
 
         name = ENCODER.name if encoder == ENCODER.model else encoder
         config = EncoderConfig(name=name, model=encoder, pretrained=pretrained, seed=0)
-        typer.echo(message(convert(file, output, setting, config)))
+        out = output or Path(f"{file.stem}.safetensors")  # here: where a download lies nobody may want to write
+        refuse_overwriting(overwrite, out, out.with_suffix(".md"))
+        typer.echo(message(convert(file, out, setting, config)))

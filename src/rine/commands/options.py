@@ -13,7 +13,6 @@ import typer
 
 from rine import arithmetic, extensions
 from rine.arithmetic import Mode
-from rine.commands.ending import refuse_too_little_memory
 from rine.paths import Paths
 from rine.terminal import message, reason
 
@@ -21,7 +20,13 @@ PANEL = "Use a model"
 UNUSABLE = 2  # exit status: nothing was judged. 1 says that something could not be read.
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="A model that `rine best` stored (four_class, ...), or a model file.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model that `rine best` stored (four_class, ...), or a model file; best: that of `best.default` in "
+        "params.yaml.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Crops = Annotated[
@@ -40,6 +45,7 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Call it synthetic from this probability, else real; no third verdict."),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 
 # of the stages
 STUDY = "The study, stage by stage (dvc.yaml calls these)"
@@ -49,6 +55,12 @@ Metrics = Annotated[Path, typer.Option(help="Where the stages write their metric
 Encoder = Annotated[str, typer.Argument(help="A name under `encoders` of the params file.")]
 Setting = Annotated[str, typer.Argument(help="A name under `settings` of the params file.")]
 FeatureSet = Annotated[str, typer.Argument(help="train, test, ldm, synthbuster or perturb.")]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        help="Fill the store with every 16th unit (3/16), or with what Slurm, ... says (auto): docs/clusters.md."
+    ),
+]
 StoredModel = Annotated[str, typer.Argument(help="A name under `best.models` of the params file.")]
 Scores = Annotated[
     Path | None, typer.Option(help="A scores file (docs/scores.md) to take instead of the study, and nothing else.")
@@ -62,7 +74,6 @@ PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().met
 def plain_errors(command: str) -> Iterator[None]:
     """Show what the user can mend as one message, without a trace (RINE_TRACE=1 shows it), and exit with status 2."""
     try:
-        refuse_too_little_memory()
         yield
     except KeyboardInterrupt:
         typer.secho(f"rine {command}: interrupted", err=True)
@@ -72,6 +83,14 @@ def plain_errors(command: str) -> Iterator[None]:
     except Exception as error:
         typer.secho(message(f"rine {command}: {reason(error)}"), fg="red", err=True)
         raise typer.Exit(UNUSABLE) from error
+
+
+def refuse_overwriting(asked: bool, *files: Path) -> None:
+    """Raise `FileExistsError` where one of the files is there and nobody asked for another in its place."""
+    there = [str(file) for file in files if file.exists()]
+    if there and not asked:
+        are = "is" if len(there) == 1 else "are"
+        raise FileExistsError(f"{' and '.join(there)} {are} there already: add --overwrite, or write elsewhere")
 
 
 def need(module: str, extra: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,14 +18,31 @@ if TYPE_CHECKING:
 
 Form = Literal["table", "csv", "jsonl"]
 Write = Callable[["Verdict"], None]
-COLUMNS = ("path", "verdict", "probability", "logit", "model", "crops", "seconds", "error")
+COLUMNS = (
+    "path",
+    "verdict",
+    "probability",
+    "logit",
+    "model",
+    "crops",
+    "seconds",
+    "error",
+    "remark",
+    "low",
+    "high",
+    "c2pa",
+    "generated",
+    "says",
+)
 COLOURS = {"real": "green", "synthetic": "red", "inconclusive": "yellow"}
 
 
 def row(verdict: Verdict) -> dict[str, Any]:
     """A verdict as one row: the columns of CSV and the keys of JSON lines."""
-    values = asdict(verdict)
-    return {name: values[name] for name in COLUMNS}
+    said = verdict.provenance
+    origin = {"c2pa": said.c2pa, "generated": said.generated, "says": said.words} if said else {}
+    values = asdict(verdict) | origin
+    return {name: values.get(name) for name in COLUMNS}
 
 
 @contextmanager
@@ -68,7 +84,7 @@ def _format(form: Form, stream: IO[str] | None, header: bool) -> Write:
 
     def write_csv(verdict: Verdict) -> None:
         values = row(verdict)
-        for name in ("probability", "logit", "seconds"):
+        for name in ("probability", "logit", "seconds", "low", "high"):
             values[name] = "" if values[name] is None else f"{values[name]:.6g}"
         # Python leaves a lone carriage return unquoted, which every reader takes for a row's end
         (quoted if "\r" in f"{verdict.path}{verdict.error}" else rows).writerow(values)
@@ -94,78 +110,13 @@ def _table(stream: IO[str] | None) -> Write:
             line = Text(f"{verdict.verdict:<12}", style=COLOURS[str(verdict.verdict)])
             numbers = f" {verdict.probability:>11.3f} {verdict.logit:>8.2f} {verdict.seconds:>7.3f}  {name}"
             line.append(numbers, style="default")
+            if verdict.low is not None:
+                line.append(f" [{verdict.low:.3f}, {verdict.high:.3f}]", style="default")
+            line.append(f" ({verdict.remark})" if verdict.remark else "", style="dim")
+            line.append(f"; {printable(verdict.provenance.words)}" if verdict.provenance else "", style="dim")
         console.print(line)
 
     return write
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a half-written CSV holds: paths that have their row, and how many of those have no verdict."""
-
-    paths: frozenset[str]
-    unreadable: int
-
-
-def resume(path: Path, model: str, crops: str) -> Done:
-    """Read the rows of a CSV that `writer` was writing, and cut off a row that was not finished.
-
-    Raises `ValueError` where the file is something else or its rows are by another model or crop rule: nothing is
-    cut then.
-    """
-    if not path.is_file() or path.stat().st_size == 0:
-        return Done(frozenset(), 0)
-    paths, unreadable, whole = set(), 0, 0
-    for number, (values, end) in enumerate(_records(path)):
-        if number == 0:
-            if tuple(values) != COLUMNS:
-                raise ValueError(f"{path} is no CSV of `rine predict`: its columns are {values}, not {list(COLUMNS)}")
-            whole = end
-            continue
-        if len(values) != len(COLUMNS):
-            raise ValueError(f"{path}: row {number} has {len(values)} fields, not {len(COLUMNS)}; mend or remove it")
-        record = dict(zip(COLUMNS, values, strict=True))
-        if (record["model"], record["crops"]) != (model, crops):
-            had = f"model {record['model']!r} and crops {record['crops']!r}"
-            raise ValueError(f"{path} was written with {had}, not {model!r} and {crops!r}; name another file")
-        paths.add(record["path"])
-        unreadable += bool(record["error"])
-        whole = end
-    if whole == 0 and not f"{','.join(COLUMNS)}\n".startswith(path.read_text(encoding="utf-8", errors="replace")):
-        raise ValueError(f"{path} is no CSV of `rine predict`: it has no header line {','.join(COLUMNS)}")
-    with path.open("r+b") as file:
-        file.truncate(whole)
-    return Done(frozenset(paths), unreadable)
-
-
-def _records(path: Path) -> Iterator[tuple[list[str], int]]:
-    """Rows of a CSV that were written to their end, each with the byte at which it ends."""
-    position = 0
-    finished = True
-
-    with path.open("rb") as file:
-
-        def lines() -> Iterator[str]:
-            nonlocal position, finished
-            for line in file:
-                position += len(line)
-                finished = line.endswith(b"\n")
-                yield line.decode("utf-8", "surrogateescape")
-
-        # strict: an open quote at the end of the file is an error, not a row
-        reader = csv.reader(lines(), strict=True)
-        while True:
-            try:
-                values = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                if position == os.fstat(file.fileno()).st_size:
-                    return
-                raise ValueError(f"{path}, line {reader.line_num}: {error}; mend or remove that row") from error
-            if not finished:
-                return
-            yield values, position
 
 
 @dataclass
@@ -181,8 +132,12 @@ class Tally:
         kind = "unreadable" if verdict.error is not None else str(verdict.verdict)
         setattr(self, kind, getattr(self, kind) + 1)
 
+    @property
+    def judged(self) -> int:
+        return self.real + self.synthetic + self.inconclusive
+
     def __str__(self) -> str:
-        n = self.real + self.synthetic + self.inconclusive + self.unreadable
+        n = self.judged + self.unreadable
         parts = [f"{count} {kind}" for kind, count in vars(self).items() if count]
         return f"{n} {'picture' if n == 1 else 'pictures'}" + (f": {', '.join(parts)}" if parts else "")
 

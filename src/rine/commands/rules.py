@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rine.dataset.generators import FAMILY
+from rine.dataset.generators import FAMILY, RELEASED
 from rine.evaluation.selection import rules_of
 from rine.scores import read_scores
 from rine.terminal import printable
@@ -32,7 +32,7 @@ def rules_beside(scores_file: Path | str) -> Table:
         shown.add_column(name, no_wrap=True)
     for name in ("xi", "q", "P", "epochs", "acc", "AP", "gap acc", "gap AP"):
         shown.add_column(name, justify="right", no_wrap=True)
-    rules = rules_of(read_scores(scores_file), FAMILY)
+    rules = rules_of(read_scores(scores_file), FAMILY, RELEASED)
     notes = [reason for reason in dict.fromkeys(rules["reason"]) if reason]
     for row in rules.to_dict("records"):
         model = [row[name] for name in ("xi", "q", "proj_dim", "epochs")]

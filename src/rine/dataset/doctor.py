@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 TRAINING = {"train": "grid", "ldm": "ldm"}  # table -> study
 TESTS = {"test": "grid", "synthbuster": "ldm"}
+PLACE = ("path", "label", "source", "split", "digest", "dhash")  # what tells copies apart, and where they are
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,16 @@ class Diagnosis:
 def examine(index: Index, align: AlignConfig | None) -> Diagnosis:
     """Look at every training split and every test set; deterministic, and no picture is opened."""
     places = pd.concat(
-        [index.tables[table].assign(study=study) for table, study in {**TRAINING, **TESTS}.items()],
+        [index.tables[table][list(PLACE)].assign(study=study) for table, study in {**TRAINING, **TESTS}.items()],
         ignore_index=True,
     )
     copies = duplicates.find(places)
-    sets = sets_of(index)
-    files = pd.DataFrame([row for each in sets for row in _describe(each, copies)], columns=list(FILE_COLUMNS))
-    tricks = pd.DataFrame([_shortcut(each, align) for each in sets], columns=list(SHORTCUT_COLUMNS))
+    described, tricked = [], []
+    for each in sets_of(index):  # one at a time: their rows are copies
+        described += _describe(each, copies)
+        tricked.append(_shortcut(each, align))
+    files = pd.DataFrame(described, columns=list(FILE_COLUMNS))
+    tricks = pd.DataFrame(tricked, columns=list(SHORTCUT_COLUMNS))
     return Diagnosis(files, copies, tricks, findings(index.skipped, files, copies, tricks))
 
 
@@ -49,24 +54,24 @@ class Set:
     study: str
     split: str
     rows: pd.DataFrame
+    labels: tuple[int, ...] = (0, 1)  # of the classes that it is to have
 
 
-def sets_of(index: Index) -> list[Set]:
+def sets_of(index: Index) -> Iterator[Set]:
     """Training splits that have pictures, then test sets in their order."""
-    sets = []
     for table, study in TRAINING.items():
         rows = index.tables[table]
         for split in ("train", "val"):
             part = rows[rows["split"] == split]
             if len(part):
-                sets.append(Set(split if study == "grid" else f"{study}/{split}", study, split, part))
+                yield Set(split if study == "grid" else f"{study}/{split}", study, split, part)
     for test_set in index.test_sets.itertuples(index=False):
         table = next(table for table, study in TESTS.items() if study == test_set.study)
         rows = index.tables[table]
         real = (rows["source"] == test_set.real) & (rows["label"] == 0)
         fake = (rows["source"] == test_set.fake) & (rows["label"] == 1)
-        sets.append(Set(str(test_set.generator), str(test_set.study), "test", rows[real | fake]))
-    return sets
+        labels = tuple(label for label, source in enumerate((test_set.real, test_set.fake)) if source)
+        yield Set(str(test_set.generator), str(test_set.study), "test", rows[real | fake], labels)
 
 
 FILE_COLUMNS = (
@@ -79,7 +84,7 @@ FILE_COLUMNS = (
 def _describe(each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
     """One row a class: medians and extremes, shares of 0..1, pictures that have a copy (across splits)."""
     described = []
-    for label in (0, 1):
+    for label in each.labels:
         rows = each.rows[each.rows["label"] == label]
         row: dict[str, object] = {"set": each.name, "study": each.study, "split": each.split, "label": label}
         row |= {"pictures": len(rows), "formats": _shares(rows["format"]), "modes": _shares(rows["mode"])}

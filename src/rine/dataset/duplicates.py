@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 # Of the 128 bits of `rine.dataset.facts.dhash`, so many may differ: copies that were scaled or coded again differ in
-# fewer. One band more than that must agree in some band, which is what makes the search cheap.
+# fewer.
 NEAR_BITS = 7
 COLUMNS = ("kind", "group", "across", "path", "label", "source", "split", "study")
 
@@ -22,7 +23,7 @@ def find(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.reset_index(drop=True)
     exact = _groups(rows, pd.factorize(rows["digest"])[0], "path")
-    near = _groups(rows, _near_labels(rows["dhash"].to_numpy(dtype=str)), "digest")
+    near = _groups(rows, _near_labels(rows["dhash"]), "digest")
     copies = pd.concat([exact.assign(kind="exact"), near.assign(kind="near")], ignore_index=True)
     copies["group"] = copies.groupby(["kind", "group"], sort=False).ngroup()
     return copies[list(COLUMNS)]
@@ -30,9 +31,9 @@ def find(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _groups(rows: pd.DataFrame, group: np.ndarray, differs: str) -> pd.DataFrame:
     """Rows whose group (-1: none) has two values of `differs`, or a file in two splits that must not meet."""
-    grouped = rows.assign(group=group)[group >= 0]
-    counts = grouped.groupby("group")["group"].transform("size")
-    grouped = grouped[counts > 1]
+    counts = np.bincount(group[group >= 0], minlength=1)
+    several = (group >= 0) & (counts[group] > 1)
+    grouped = rows[several].assign(group=group[several])
     n_different = grouped.groupby("group")[differs].transform("nunique")
     grouped = grouped.assign(across=_across(grouped))
     grouped = grouped[(n_different > 1) | (grouped["across"] & (differs == "path"))]
@@ -56,61 +57,69 @@ def _across(grouped: pd.DataFrame) -> pd.Series:
     return leaks.astype(bool)
 
 
-def _near_labels(hashes: np.ndarray) -> np.ndarray:
+def _near_labels(hashes: pd.Series) -> np.ndarray:
     """Number of the component of near hashes that each of (N,) hashes belongs to; -1 for "".
 
     Nearness is chained: a picture belongs to a group when it is near to one of its members.
     """
-    distinct, where = np.unique(hashes, return_inverse=True)
-    usable = distinct != ""
-    component = np.full(len(distinct), -1)
-    if usable.any():
-        packed = np.array([list(bytes.fromhex(text)) for text in distinct[usable]], dtype=np.uint8)  # (n, 16)
-        component[usable] = _components(len(packed), near_pairs(packed))
-    return component[where]
+    usable = np.flatnonzero(hashes != "")
+    labels = np.full(len(hashes), -1)
+    if len(usable):
+        packed = np.empty((len(usable), 16), dtype=np.uint8)
+        for start in range(0, len(usable), _CHUNK):
+            some = hashes.iloc[usable[start : start + _CHUNK]]
+            packed[start : start + _CHUNK] = np.frombuffer(bytes.fromhex("".join(some)), dtype=np.uint8).reshape(-1, 16)
+        distinct, where = np.unique(packed.view("V16").ravel(), return_inverse=True)
+        labels[usable] = _components(len(distinct), near_pairs(distinct.view(np.uint8).reshape(-1, 16)))[where]
+    return labels
 
 
 def _components(n: int, pairs: Iterator[np.ndarray]) -> np.ndarray:
     """Label of the connected component of each of `n` nodes."""
-    parent = np.arange(n)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for batch in pairs:
-        for a, b in batch.tolist():
-            a, b = root(a), root(b)
-            parent[max(a, b)] = min(a, b)
-    return np.array([root(node) for node in range(n)])
+    a, b = np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs]).T
+    return connected_components(coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(n, n)), directed=False)[1]
 
 
 def near_pairs(packed: np.ndarray, bits: int = NEAR_BITS) -> Iterator[np.ndarray]:
     """Batches (k, 2) of all pairs of distinct 128-bit hashes (N, 16) uint8 that differ in `bits` or fewer.
 
-    By the pigeonhole principle two such hashes agree in one of `bits + 1` bands. A band takes every eighth
-    bit: neighbouring bits of a picture's hash resemble each other and would crowd into few buckets.
+    By the pigeonhole principle two such hashes agree in two of `bits + 2` bands, whose bits together are many enough
+    that others hardly do: time grows as that of sorting. A band takes every ninth bit: neighbouring bits of a picture's
+    hash resemble each other and would crowd into few buckets.
     """
-    unpacked = np.unpackbits(packed, axis=1)  # (N, 128)
-    hashes = packed.view(np.uint64)  # (N, 2)
-    for band in range(bits + 1):
-        keys = np.packbits(unpacked[:, band :: bits + 1], axis=1)  # (N, bytes)
-        keys = np.pad(keys, [(0, 0), (0, -keys.shape[1] % 8)]).view(np.uint64)
-        order = np.lexsort(keys.T)
+    hashes = np.ascontiguousarray(packed).view(np.uint64)  # (N, 2)
+    bands = _bands(packed, bits + 2)  # (bits + 2, N)
+    for one, other in combinations(range(bits + 2), 2):
+        keys = bands[one].astype(np.uint32) << 16 | bands[other]
+        order = np.argsort(keys)
         keys = keys[order]
-        starts = np.arange(len(order))
+        starts = np.flatnonzero(keys[1:] == keys[:-1])
         step = 1
-        while len(starts := starts[starts + step < len(order)]):
-            starts = starts[(keys[starts] == keys[starts + step]).all(axis=1)]
+        while len(starts):
             a, b = order[starts], order[starts + step]
             near = _popcount(hashes[a] ^ hashes[b]) <= bits
             if near.any():
                 yield np.stack([a[near], b[near]], axis=1)
             step += 1
+            starts = starts[starts + step < len(keys)]
+            starts = starts[keys[starts] == keys[starts + step]]
 
 
+def _bands(packed: np.ndarray, n: int) -> np.ndarray:
+    """Every n-th bit of hashes (N, 16), from each of the first n: (n, N) uint16."""
+    bands = np.empty((n, len(packed)), dtype=np.uint16)
+    for start in range(0, len(packed), _CHUNK):
+        unpacked = np.unpackbits(packed[start : start + _CHUNK], axis=1)  # (chunk, 128)
+        for band in range(n):
+            key = np.packbits(unpacked[:, band::n], axis=1)  # (chunk, 2)
+            bands[band, start : start + _CHUNK] = np.ascontiguousarray(key).view(np.uint16).ravel()
+    return bands
+
+
+_CHUNK = 1 << 16  # hashes whose bits are laid out at once
 _ONES = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
 

@@ -1,75 +1,92 @@
-"""The facts of files from earlier runs, so that a large folder that is indexed again is not decoded again.
+"""The facts of pictures from earlier runs, so that a large folder that is indexed again is not decoded again.
 
-An append-only file of JSON lines outside DVC's outputs. It saves time and changes no output. An entry
-is valid while the file's path, size and modification time (ns) are the same, and `VERSION` and the limit on pixels are.
+An SQLite file outside DVC's outputs. It saves time and changes no output. An entry is valid while the size and the
+modification time (ns) of the file that the picture is or lies in are the same, and so are `VERSION` and the limit on
+pixels.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import PIL
 
 from rine.dataset.facts import Facts, Skipped
 
-VERSION = 2  # raise it when `rine.dataset.facts` gives other facts for the same file
+VERSION = 2  # raise it when `rine.dataset.facts` gives other facts for the same picture
 # a file may change again within its clock's tick and look the same (git's "racy" entries)
 RACE_NS = 2_000_000_000
+_PATIENCE = 60.0  # seconds to wait for another process that writes
+_TABLE = """CREATE TABLE IF NOT EXISTS facts (
+    path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, made_by TEXT, facts TEXT
+) WITHOUT ROWID"""
 
 
 class FactStore:
-    """Remembered facts under `folder`, for one limit on pixels."""
+    """Remembered facts under `folder`, for one limit on pixels; any number of processes may use it at once."""
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
-        self.file = folder / "facts.jsonl"
+        self.file = folder / "facts.sqlite"
         self.made_by = f"{VERSION} pillow {PIL.__version__} {max_pixels}"
-        self.entries: dict[str, tuple[int, int, Facts | Skipped]] = {}
-        n_lines = 0
-        if self.file.is_file():
-            with self.file.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    n_lines += 1
-                    self._remember(line)
-        if n_lines > 2 * len(self.entries) + 1000:
-            self._compact()
-
-    def _remember(self, line: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            path, size, mtime, made_by, values = json.loads(line)
-            if made_by == self.made_by:
-                self.entries[path] = (size, mtime, (Skipped if len(values) == 1 else Facts)(*values))
-        except (ValueError, TypeError):
-            return  # a line that a kill cut short: its file is read again
+            self._open()
+        except sqlite3.DatabaseError:
+            self._start_anew()
+
+    def _open(self) -> None:
+        self._db = sqlite3.connect(self.file, timeout=_PATIENCE, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = OFF")  # a loss costs time alone
+        self._db.execute(_TABLE)
+
+    def _start_anew(self) -> None:
+        """Drop a damaged file: what it held is read again."""
+        self._db.close()
+        for suffix in ("", "-wal", "-shm"):
+            self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
+        self._open()
 
     def get(self, path: Path, stat: os.stat_result) -> Facts | Skipped | None:
-        """What is known about a file with this `stat`; None where it must be read."""
-        size, mtime, facts = self.entries.get(str(path), (-1, -1, None))
-        return facts if (size, mtime) == (stat.st_size, stat.st_mtime_ns) else None
+        """What is known about a picture whose file has this `stat`; None where it must be read."""
+        try:
+            found = self._db.execute(
+                "SELECT facts FROM facts WHERE path = ? AND size = ? AND mtime = ? AND made_by = ?",
+                (str(path), stat.st_size, stat.st_mtime_ns, self.made_by),
+            ).fetchone()
+        except sqlite3.OperationalError:  # locked for a minute: no damage
+            raise
+        except sqlite3.DatabaseError:
+            self._start_anew()
+            found = None
+        if found is None:
+            return None
+        values = json.loads(found[0])
+        return (Skipped if len(values) == 1 else Facts)(*values)
 
     def put(self, entries: Iterable[tuple[Path, os.stat_result, Facts | Skipped]]) -> None:
-        """Remember facts with the `stat` from before the file was read."""
+        """Remember facts with the `stat` from before the picture was read."""
         now = time.time_ns()
-        lines = [
-            json.dumps([str(path), stat.st_size, stat.st_mtime_ns, self.made_by, list(facts)]) + "\n"
+        rows = [
+            (str(path), stat.st_size, stat.st_mtime_ns, self.made_by, json.dumps(list(facts)))
             for path, stat, facts in entries
             if stat.st_mtime_ns < now - RACE_NS
         ]
-        if lines:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a", encoding="utf-8") as out:
-                out.writelines(lines)
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
+        self._db.execute("COMMIT")
 
-    def _compact(self) -> None:
-        whole = self.file.with_suffix(f".{os.getpid()}")
-        whole.write_text(
-            "".join(
-                json.dumps([path, size, mtime, self.made_by, list(facts)]) + "\n"
-                for path, (size, mtime, facts) in self.entries.items()
-            ),
-            encoding="utf-8",
-        )
-        whole.replace(self.file)
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Digest and perceptual hash of every picture that is remembered."""
+        for (text,) in self._db.execute("SELECT facts FROM facts WHERE made_by = ?", (self.made_by,)):
+            values = json.loads(text)
+            if len(values) > 1:
+                yield Facts(*values).digest, Facts(*values).dhash
+
+    def close(self) -> None:
+        self._db.close()

@@ -1,9 +1,10 @@
-"""What one picture file is: digest, size, format, JPEG quality, perceptual hash; or why it is none."""
+"""What one picture is: digest, size, format, JPEG quality, perceptual hash; or why it is none."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,12 +50,17 @@ class Skipped(NamedTuple):
     reason: str
 
 
+def examine_all(paths: Sequence[Path], max_pixels: int) -> list[Facts | Skipped]:
+    """`examine` each: of one piece of a data set, which is then open but once."""
+    return [examine(path, max_pixels) for path in paths]
+
+
 def examine(path: Path, max_pixels: int) -> Facts | Skipped:
-    """Read and fully decode one file; never raises for what is wrong with the file itself."""
+    """Read and fully decode one picture; never raises for what is wrong with the picture itself."""
     if path.is_symlink() and not path.exists():
         return Skipped("a link that leads nowhere")
     try:
-        content = read(path, max_pixels)  # once: a file that changes meanwhile is one or the other
+        content = read(str(path), max_pixels)  # once: a file that changes meanwhile is one or the other
         with opened(content, max_pixels) as image:
             kind, mode, exif = str(image.format), image.mode, bool(image.info.get("exif"))
             tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from rine import apart
 from rine.dataset.config import DatasetConfig, PrepareConfig
-from rine.dataset.fact_store import FactStore
-from rine.dataset.facts import Facts, Skipped, examine
+from rine.dataset.facts import Facts
+from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
-from rine.device import usable_cores
-from rine.features.table import COLUMNS, PICTURE
-from rine.progress import progress
-
-CHUNK = 32  # pictures whose facts are remembered at once
+from rine.dataset.reading import printable, read_all
+from rine.dataset.records import Records
+from rine.features.table import INDEX, PICTURE
+from rine.pixels.pictures import ContainerError, place
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,10 @@ class Index:
     """The tables by name, with every fact of the files as columns; `n_reused` files were not read again."""
 
     tables: dict[str, pd.DataFrame]  # train, test, ldm, synthbuster
-    test_sets: pd.DataFrame  # generator, family, study, real, fake
+    test_sets: pd.DataFrame  # the fields of a `TestSet`
     skipped: pd.DataFrame  # path, reason
     n_examined: int
     n_reused: int
-
-
-def store_folder() -> Path:
-    """Where facts are remembered: `$RINE_STORE`, else `.rine/store`, outside what DVC owns."""
-    return Path(os.environ.get("RINE_STORE", ".rine/store")) / "index"
 
 
 def build(config: PrepareConfig, store: Path | None = None, workers: int | None = None) -> Index:
@@ -46,103 +40,86 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
     read is left out and named in `skipped`. The result depends on the files alone: not on their order on
     disk, on `workers` or on what `store` remembers.
     """
-    root = Path(config.root)
+    try:
+        root = place(config.root)
+    except ContainerError as error:
+        raise DatasetError(f"prepare.root = {config.root!r}: {error}") from error
     if not root.is_dir():
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)
     paths = sorted({picture.path for listing in listings.values() for picture in listing.pictures})
-    facts, n_reused = read_all(root, paths, config.max_pixels, store, workers)
-    rows: dict[str, list[tuple]] = {table: [] for table in TABLES.values()}
-    for name, listing in listings.items():
-        for picture in listing.pictures:
-            fact = facts[picture.path]
-            if isinstance(fact, Facts):
-                placed = _split_off(picture, fact, config.datasets[name])
-                rows[TABLES[listing.study, placed.split == "test"]].append((*placed, *fact))
-    skipped = [(_printable(path), f.reason) for path, f in facts.items() if isinstance(f, Skipped)]
+    records, n_reused = read_all(root, paths, config.max_pixels, store, workers)
+    parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}
+    made = [test_set for listing in listings.values() for test_set in listing.test_sets]
+    test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]
+    held = _held_out(listings, paths, records, config.datasets)
+    for name in list(listings):
+        listing = listings.pop(name)  # its pictures are in the tables then
+        rows = _rows(listing, paths, records, config.datasets[name], held)
+        for is_test, part in rows.groupby(rows["split"] == "test"):
+            parts[TABLES[listing.study, bool(is_test)]].append(part)
+    skipped = sorted((printable(paths[number]), reason) for number, reason in records.skipped.items())
     return Index(
-        tables={name: _table(table) for name, table in rows.items()},
-        test_sets=_test_sets(listings),
-        skipped=pd.DataFrame(sorted(skipped), columns=["path", "reason"]),
+        tables={name: _table(parts.pop(name)) for name in TABLES.values()},
+        test_sets=pd.DataFrame(test_sets, columns=list(TestSet._fields)),
+        skipped=pd.DataFrame(skipped, columns=["path", "reason"]),
         n_examined=len(paths) - n_reused,
         n_reused=n_reused,
     )
 
 
-def _split_off(picture: Picture, facts: Facts, config: DatasetConfig) -> Picture:
-    """Move a share of a training set to validation: by digest, so that adding pictures moves no other one."""
-    if picture.split == "train" and int(facts.digest[:8], 16) < config.val_fraction * 2**32:
-        return picture._replace(split="val")
-    return picture
+def _rows(
+    listing: Listing, paths: Sequence[str], records: Records, config: DatasetConfig, held: Set[tuple[str, int]]
+) -> pd.DataFrame:
+    """A row of the index, with every fact, for each readable picture of a data set."""
+    numbers = _numbers([picture.path for picture in listing.pictures], paths)
+    there = records.readable(numbers)
+    numbers = numbers[there]
+    rows = pd.DataFrame(list(compress(listing.pictures, there)), columns=list(Picture._fields))
+    rows = pd.concat([rows.assign(crops=config.judged), records.columns(numbers)], axis=1)
+    if config.val_fraction:
+        kept = np.array([picture in held for picture in zip(rows["digest"], rows["label"], strict=True)], dtype=bool)
+        rows.loc[kept & (rows["split"] == "train"), "split"] = "val"
+    if config.at_most is None:
+        return rows
+    first = rows.sort_values(["digest", "path"], kind="stable").groupby(["source", "label", "split"])
+    return rows.loc[first.head(config.at_most).index]
 
 
-def _table(rows: list[tuple]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=[*Picture._fields, *Facts._fields])
+def _held_out(
+    listings: dict[str, Listing], paths: Sequence[str], records: Records, datasets: dict[str, DatasetConfig]
+) -> set[tuple[str, int]]:
+    """The (digest, label) that training sets keep for validation: of each set and class its share, to the picture.
+
+    The lowest digests, so that adding a picture moves at most one other; and what one set keeps, others that share it
+    do not train on.
+    """
+    held: set[tuple[str, int]] = set()
+    for name, listing in listings.items():
+        if not (share := datasets[name].val_fraction):
+            continue
+        for label in (0, 1):
+            own = [each.path for each in listing.pictures if (each.split, each.label) == ("train", label)]
+            numbers = _numbers(own, paths)
+            held |= {(digest, label) for digest in records.lowest(numbers[records.readable(numbers)], share)}
+    return held
+
+
+def _numbers(own: Sequence[str], paths: Sequence[str]) -> np.ndarray:
+    """Places (n,) of paths among all of them, which are sorted."""
+    return np.array([bisect_left(paths, path) for path in own], dtype=np.int64)
+
+
+def _table(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    columns = [*Picture._fields, "crops", *Facts._fields]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     table = table.astype({**dict.fromkeys(("label", "bytes", "width", "height"), "int64"), "exif": "bool"})
     return table.sort_values(list(PICTURE), ignore_index=True, kind="stable")
-
-
-def _test_sets(listings: dict[str, Listing]) -> pd.DataFrame:
-    rows = [test_set for listing in listings.values() for test_set in listing.test_sets]
-    return pd.DataFrame(rows, columns=list(TestSet._fields))
-
-
-def read_all(
-    root: Path, paths: list[str], max_pixels: int, store: Path | None = None, workers: int | None = None
-) -> tuple[dict[str, Facts | Skipped], int]:
-    """The facts of every path, in its order, and how many of them were remembered from an earlier run."""
-    remembered = FactStore(store, max_pixels) if store else None
-    facts: dict[str, Facts | Skipped] = {}
-    stats: dict[str, os.stat_result] = {}
-    for path in paths:
-        if path != _printable(path):
-            facts[path] = Skipped("the file's name is not UTF-8")
-            continue
-        try:
-            stats[path] = (root / path).stat()
-        except OSError:
-            continue  # a broken link; `examine` says so
-        fact = remembered.get((root / path).absolute(), stats[path]) if remembered else None
-        if fact is not None:
-            facts[path] = fact
-    n_reused = sum(path in stats for path in facts)
-    todo = [path for path in paths if path not in facts]
-    with progress(len(todo), "pictures", "prepare") as bar:
-        examined = _examined(root, todo, max_pixels, workers)
-        while batch := dict(islice(examined, CHUNK)):
-            whole = {path: fact for path, fact in batch.items() if not isinstance(fact, apart.Lost)}
-            facts |= whole | {path: Skipped(str(fact)) for path, fact in batch.items() if isinstance(fact, apart.Lost)}
-            if remembered:  # not of what was lost: it may have been the machine
-                remembered.put(
-                    ((root / path).absolute(), stats[path], fact) for path, fact in whole.items() if path in stats
-                )
-            bar.advance(len(batch))
-    return {path: facts[path] for path in paths}, n_reused
-
-
-def _printable(path: str) -> str:
-    """The path as UTF-8 can hold it; another string only where the name's bytes are none."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _examined(
-    root: Path, paths: list[str], max_pixels: int, workers: int | None
-) -> Iterator[tuple[str, Facts | Skipped | apart.Lost]]:
-    """Each path with its facts, in order, looked at by so many processes; 0: by this one."""
-    workers = usable_cores() if workers is None else workers
-
-    def look(path: str) -> Facts | Skipped | apart.Lost:
-        try:
-            return apart.call(examine, root / path, max_pixels) if workers else examine(root / path, max_pixels)
-        except apart.Lost as lost:
-            return lost
-
-    return apart.ahead(look, paths, workers)
 
 
 def write(index: Index, out: Path) -> None:
     """Write the tables as CSV files into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    tables = {name: table[list(COLUMNS)] for name, table in index.tables.items()}
+    tables = {name: table[list(INDEX)] for name, table in index.tables.items()}
     for name, table in {**tables, "test_sets": index.test_sets, "skipped": index.skipped}.items():
         table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")

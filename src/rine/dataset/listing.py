@@ -25,7 +25,7 @@ class DatasetError(ValueError):
 
 
 class Picture(NamedTuple):
-    path: str  # posix, relative to the root
+    path: str  # an address (rine.pixels.pictures.containers), posix, relative to the root
     label: int  # 1 = synthetic
     source: str
     category: str  # class folder or ""
@@ -38,6 +38,8 @@ class TestSet(NamedTuple):
     study: str  # grid | ldm
     real: str  # a source
     fake: str  # a source
+    title: str = ""  # for people; a data set of one's own is called by its own name
+    released: str = ""  # when its generator was, 2022-08-22; "" where it is not known
 
 
 TestSet.__test__ = False  # type: ignore[attr-defined]  # pytest takes a class of this name for tests
@@ -54,6 +56,13 @@ class Listing:
 
 def pictures_in(root: Path, folder: str) -> list[str]:
     """Picture files anywhere under `root/folder`, sorted; hidden files are left out."""
+    if "://" in str(root):
+        from rine.pixels.pictures import system_of  # with NumPy and Pillow
+
+        system, top = system_of(root)
+        found = (path.removeprefix(top).lstrip("/") for path in system.find(f"{top}/{folder}"))
+        shown = (path for path in found if not any(part.startswith(".") for part in path.split("/")))
+        return sorted(path for path in shown if is_picture(path.rsplit("/", 1)[-1]))
     paths: list[str] = []
     seen: set[str] = set()
     for place, folders, files in os.walk(root / folder, followlinks=True):

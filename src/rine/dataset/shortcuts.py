@@ -92,25 +92,49 @@ def average_precision(rows: pd.DataFrame, file_size: bool = False) -> tuple[floa
     return _cross_validated(facts.to_numpy(), label), _strongest(facts, label)
 
 
-def _cross_validated(facts: np.ndarray, label: np.ndarray) -> float:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import average_precision_score
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from threadpoolctl import threadpool_limits
+def trained(learn: pd.DataFrame, rows: pd.DataFrame, align: AlignConfig | None) -> np.ndarray:
+    """Log-odds (N,) that files are synthetic, by the facts of training files: what a detector has to beat.
 
-    model: Any = HistGradientBoostingClassifier(
+    With `align` by those that are left. Zero for all where training files of one class are too few.
+    """
+    learn = looked_at(learn)
+    label = learn["label"].to_numpy()
+    if why_not(label) or rows.empty:
+        return np.zeros(len(rows))
+    both = pd.concat([learn, rows], ignore_index=True)  # a format of either is a column of both
+    facts = fact_columns(both if align is None else aligned(both, align), file_size=False).to_numpy()
+    with _one_thread():
+        return _trees(len(label)).fit(facts[: len(label)], label).decision_function(facts[len(label) :])
+
+
+def _trees(n: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
         max_iter=30,
         max_leaf_nodes=8,
-        min_samples_leaf=min(max(len(label) // 20, 2), 20),
+        min_samples_leaf=min(max(n // 20, 2), 20),
         early_stopping=False,
         # folds differ by a picture in their share of fakes: unbalanced, that alone would order the scores
         class_weight="balanced",
         random_state=0,
     )
+
+
+def _one_thread() -> Any:
+    from threadpoolctl import threadpool_limits
+
+    # on cores that others use too, OpenMP's threads wait for each other a hundred times longer
+    return threadpool_limits(1)
+
+
+def _cross_validated(facts: np.ndarray, label: np.ndarray) -> float:
+    from sklearn.metrics import average_precision_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
     folds = StratifiedKFold(min(FOLDS, int(np.bincount(label).min())), shuffle=True, random_state=0)
-    # one thread: on cores that others use too, OpenMP's threads wait for each other a hundred times longer
-    with threadpool_limits(1):
-        scores = cross_val_predict(model, facts, label, cv=folds, method="predict_proba")[:, 1]
+    with _one_thread():
+        scores = cross_val_predict(_trees(len(label)), facts, label, cv=folds, method="predict_proba")[:, 1]
     return float(average_precision_score(label, scores))
 
 

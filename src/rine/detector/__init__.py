@@ -4,58 +4,36 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rine import apart
 from rine import encoder as encoders
 from rine.apart import Limits
-from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of
+from rine.changes import VERSIONS
+from rine.detector.cautions import cautions_of
+from rine.detector.fit import check_fit
+from rine.detector.inputs import Picture, crops_from, is_one, name_of, pixels_of, provenance_of
 from rine.detector.stored import find_model
+from rine.detector.verdict import Loaded, Verdict, agreed, remark
 from rine.encoder import Encoder
 from rine.heads import Head
 from rine.models import checkpoint
 from rine.pixels.crops import CropRule, crops_of
 from rine.pixels.pictures import UnreadablePicture
+from rine.provenance import Provenance
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
 
+__all__ = ["MAX_PIXELS", "Detector", "Loaded", "Verdict"]
+
 MAX_PIXELS = 100_000_000  # pixels a picture: 300 MB decoded; the limit of `prepare` too
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a detector says of one picture.
-
-    `probability` is the calibrated one of being synthetic and `logit` the head's output, the mean over the crops.
-    Of a picture that could not be read, `error` says why, and `verdict`, `probability` and `logit` are None: such a
-    picture is neither real nor synthetic. `seconds` were spent on reading it and on its share of a batch.
-    """
-
-    path: str
-    verdict: Literal["real", "synthetic", "inconclusive"] | None
-    probability: float | None
-    logit: float | None
-    model: str
-    crops: str
-    seconds: float
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One picture on its way: its crops (V, S, S, 3), or why there are none."""
-
-    name: str
-    crops: np.ndarray
-    seconds: float
-    error: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +53,8 @@ class Detector:
     mean_tokens: Tensor | None = None  # (L, D), of the training pictures
     threshold: float | None = None  # a probability, in place of the calibrated verdict of three
     max_pixels: int = MAX_PIXELS
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of its pictures: training, calibration
+    stable: bool = False  # versions are judged too; where they disagree, the verdict is inconclusive
 
     @classmethod
     def load(
@@ -84,12 +64,14 @@ class Detector:
         device: str = "auto",
         threshold: float | None = None,
         max_pixels: int = MAX_PIXELS,
+        stable: bool = False,
     ) -> Detector:
         """Load a stored model with the encoder that it was trained on.
 
         `model` is "best" (the one that `best.default` of params.yaml names), the name of a model that `rine best`
         stored, or the path of a model file. With a `threshold`, a picture is synthetic where its probability is that
-        high, else real; without one, the calibrated thresholds decide among three verdicts.
+        high, else real; without one, the calibrated thresholds decide among three verdicts. With `stable` each picture
+        is judged after three mild changes too.
 
         Raises `stored.ModelNotFound` where there is no such model, `ValueError` for a file that is no model of this
         project, an impossible threshold, or weights of the encoder that are not those it was trained on.
@@ -99,11 +81,10 @@ class Detector:
         path = find_model(model)
         stored = checkpoint.load(path)
         encoder = encoders.load(stored.encoder_config, device, digest=stored.weights_digest)
-        _check_fit(stored, encoder, str(path))
+        check_fit(stored, encoder, str(path))
         head = stored.head.to(encoder.device).eval().requires_grad_(False)
-        return cls(
-            stored.name, encoder, head, stored.calibration, stored.meta, stored.mean_tokens, threshold, max_pixels
-        )
+        meta, mean, digests = stored.meta, stored.mean_tokens, stored.digests
+        return cls(stored.name, encoder, head, stored.calibration, meta, mean, threshold, max_pixels, digests, stable)
 
     def __repr__(self) -> str:
         return f"Detector({self.name!r}, encoder={self.encoder.config.name!r}, device={self.encoder.device!r})"
@@ -111,12 +92,7 @@ class Detector:
     @property
     def cautions(self) -> list[str]:
         """What to know before one believes a verdict of this model."""
-        found = []
-        if self.encoder.config.pretrained == "random":
-            found.append("the encoder has random weights: verdicts show that everything works, and no more")
-        if self.calibration.reason and self.threshold is None:
-            found.append(f"the thresholds between verdicts are weak: {self.calibration.reason}")
-        return found
+        return cautions_of(self.encoder.config.pretrained, self.calibration, self.threshold)
 
     def __call__(self, images: Picture | Iterable[Picture], crops: CropRule = "centre") -> list[Verdict]:
         """Judge pictures: paths, files' bytes, PIL images, uint8 or 0..1 float arrays (H, W[, 3]) or tensors (3, H, W).
@@ -125,8 +101,7 @@ class Detector:
         picture at all (a wrong type or shape) raises `TypeError` or `ValueError`.
         """
         one = is_one(images) or not isinstance(images, Iterable)  # what is neither raises as a picture would
-        several = [cast(Picture, images)] if one else cast("Iterable[Picture]", images)
-        return list(self.stream(several, crops))
+        return list(self.stream([cast(Picture, images)] if one else cast("Iterable[Picture]", images), crops))
 
     def stream(
         self,
@@ -143,12 +118,14 @@ class Detector:
         batch = batch or self.batch_size
         workers = workers or min(4, os.cpu_count() or 1)
         pending: list[Loaded] = []
-        for loaded in _ahead(lambda image: self.read(image, crops), images, workers):
-            pending.append(loaded)
-            # one that could not be read counts too: its row is not held back, nor are a thousand of its kind kept
-            if sum(max(1, len(item.crops)) for item in pending) >= batch:
-                yield from self.judge(pending, crops)
-                pending = []
+        # closed where nobody reads on
+        with closing(apart.ahead(lambda image: self.read(image, crops), images, workers)) as read:
+            for _, loaded in read:
+                pending.append(loaded)
+                # one that could not be read counts too: its row is not held back, nor are a thousand of its kind kept
+                if sum(max(1, len(item.crops)) for item in pending) >= batch:
+                    yield from self.judge(pending, crops)
+                    pending = []
         yield from self.judge(pending, crops)
 
     @property
@@ -163,13 +140,14 @@ class Detector:
         start = time.perf_counter()
         name = name if name is not None else name_of(image)
         try:
-            cut = crops_from(image, self.max_pixels, crops, self.encoder.image_size, self.small, limits)
-            error = None
+            size = self.encoder.image_size
+            cut = crops_from(image, self.max_pixels, crops, size, self.small, self.stable, limits)
+            return Loaded(name, cut.crops, time.perf_counter() - start, None, cut.counts, cut.shape)
         except UnreadablePicture as unreadable:
-            cut, error = np.zeros((0,), np.uint8), unreadable.reason
+            error = unreadable.reason
         except MemoryError:
-            cut, error = np.zeros((0,), np.uint8), "not enough memory to decode it"
-        return Loaded(name, cut, time.perf_counter() - start, error)
+            error = "not enough memory to decode it"
+        return Loaded(name, np.zeros((0,), np.uint8), time.perf_counter() - start, error)
 
     @property
     def small(self) -> str:
@@ -177,24 +155,29 @@ class Detector:
         return str(self.meta["transform"].get("small", "pad"))
 
     def crops(self, image: np.ndarray, rule: CropRule) -> np.ndarray:
-        """Crops (V, S, S, 3) of pixels (H, W, 3)."""
+        """Crops (V, S, S, 3)."""
         return crops_of(image, rule, self.encoder.image_size, self.small)
 
     def judge(self, loaded: list[Loaded], crops: CropRule = "centre") -> list[Verdict]:
-        """Verdicts on pictures that were `read`: all their crops as one batch, one mean logit a picture."""
+        """Verdicts on pictures that were `read`: all their crops as one batch, a mean logit a version of each."""
         start = time.perf_counter()
         readable = [item for item in loaded if item.error is None]
-        counts = [len(item.crops) for item in readable]
+        counts = [count for item in readable for count in item.counts]
         logits = self.logits(np.concatenate([item.crops for item in readable])) if readable else np.zeros(0)
         means = iter([float(part.mean()) for part in np.split(logits, np.cumsum(counts)[:-1])] if readable else [])
         each = (time.perf_counter() - start) / max(sum(counts), 1)
-        return [self._verdict(item, next(means) if item.error is None else None, crops, each) for item in loaded]
+        return [self._verdict(item, [next(means) for _ in item.counts], crops, each) for item in loaded]
 
-    def _verdict(self, item: Loaded, logit: float | None, crops: CropRule, each: float) -> Verdict:
-        if logit is None:
+    def _verdict(self, item: Loaded, logits: list[float], crops: CropRule, each: float) -> Verdict:
+        if not logits:
             return Verdict(item.name, None, None, None, self.name, crops, item.seconds, item.error)
-        verdict, probability = self.decide(logit)
-        return Verdict(item.name, verdict, probability, logit, self.name, crops, item.seconds + each * len(item.crops))
+        verdict, probability = self.decide(logits[0])
+        said, seconds = (
+            remark(item.shape, crops, self.encoder.image_size, self.small),
+            item.seconds + each * len(item.crops),
+        )
+        made = Verdict(item.name, verdict, probability, logits[0], self.name, crops, seconds, None, said)
+        return agreed(made, [self.decide(logit) for logit in logits[1:]], list(VERSIONS)) if logits[1:] else made
 
     def decide(self, logit: float) -> tuple[Literal["real", "synthetic", "inconclusive"], float]:
         """The verdict on a logit, and its probability of being synthetic."""
@@ -214,33 +197,10 @@ class Detector:
         scores = [self.head(self.tokens(part))[0].double().cpu() for part in parts.split(self.batch_size)]
         return torch.cat(scores).numpy() if scores else np.zeros(0)
 
+    def provenance(self, image: Picture) -> Provenance | None:
+        """What a file (a path or bytes) says of itself, which is no part of its verdict; None for what is no file."""
+        return provenance_of(image)
+
     def pixels(self, image: Picture, limits: Limits | None = None) -> np.ndarray:
         """RGB pixels (H, W, 3) of what a picture may be; raises `UnreadablePicture`, `TypeError` or `ValueError`."""
         return pixels_of(image, self.max_pixels, limits)
-
-
-def _check_fit(stored: checkpoint.Stored, encoder: Encoder, origin: str) -> None:
-    """Raise `ValueError` where a head was trained on the tokens of another encoder."""
-    config = stored.head.config
-    expected, crop = (encoder.n_blocks, encoder.width), stored.meta["transform"].get("crop", encoder.image_size)
-    if (config.n_blocks, config.width) != expected or crop != encoder.image_size:
-        raise ValueError(
-            f"{origin}: its head takes {config.n_blocks} blocks of width {config.width} from crops of {crop}, "
-            f"{encoder.config.name} gives {expected[0]} of width {expected[1]} ({encoder.config.words}) from crops of "
-            f"{encoder.image_size}"
-        )
-
-
-def _ahead(read: Callable[[Picture], Loaded], images: Iterable[Picture], workers: int) -> Iterator[Loaded]:
-    """Read pictures in a few threads, at most twice as many ahead as there are threads, in their order."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[Future[Loaded]] = deque()
-    try:
-        for image in images:
-            waiting.append(pool.submit(read, image))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

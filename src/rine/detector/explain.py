@@ -7,103 +7,70 @@ verdicts on the same picture after mild JPEG, WebP, resizing and cropping.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
-from PIL import Image
 
-from rine.detector import Detector, Verdict
-from rine.detector.inputs import Picture, name_of
-from rine.pixels.crops import CropRule, cut, grid
-from rine.pixels.transforms import enlarged, recoded
+from rine.changes import changes, window
+from rine.detector import Detector
+from rine.detector.evidence import Block, Cell, Change, Explanation, Square
+from rine.detector.inputs import Picture, name_of, provenance_of
+from rine.detector.origin import digest_of, origin_of
+from rine.pixels.crops import GRID_SIDE, CropRule, cut, grid
+from rine.pixels.transforms import enlarged
+from rine.provenance import Provenance
 
 CELLS = 8  # crops a side of the map at most
-WINDOW = 2048  # pixels a side: changes are made to no more than this around the middle, in which the crops lie
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One crop of the map, in pixels of the picture, and its score."""
-
-    left: int
-    top: int
-    size: int
-    logit: float
-    probability: float
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block of the encoder, by its number in the tower, from 1.
-
-    `weight` is its mean one in the importance estimator; all sum to one.
-
-    `change` is the logit minus the logit with the block's token at its mean over the training pictures: above zero, the
-    block speaks for synthetic. None where the model file holds no mean.
-    """
-
-    block: int
-    weight: float
-    change: float | None
-
-
-@dataclass(frozen=True)
-class Change:
-    """The verdict after one mild change of the picture."""
-
-    name: str
-    verdict: str
-    probability: float
-    logit: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A verdict with its evidence; `same` of the changes left the verdict as it was."""
-
-    verdict: Verdict
-    width: int
-    height: int
-    map: list[Cell]
-    blocks: list[Block]
-    changes: list[Change]
-
-    @property
-    def same(self) -> int:
-        return sum(change.verdict == self.verdict.verdict for change in self.changes)
-
-    @property
-    def stability(self) -> str:
-        return f"stable in {self.same} of {len(self.changes)}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self) | {"same": self.same, "stability": self.stability}
 
 
 def explain(
-    detector: Detector, picture: Picture, crops: CropRule = "centre", cells: int = CELLS, name: str | None = None
+    detector: Detector,
+    picture: Picture,
+    crops: CropRule = "centre",
+    cells: int = CELLS,
+    name: str | None = None,
+    sha256: str | None = None,
+    provenance: Provenance | None = None,
 ) -> Explanation:
     """Judge a picture and gather the evidence; `cells` is the number of crops a side of the map at most.
 
-    Costs cells² + 21 passes of the encoder at most. Raises `UnreadablePicture` for a file that has no pixels.
+    `sha256` and `provenance` are of the file where `picture` is its pixels. Costs cells² + 21 passes of the encoder at
+    most. Raises `UnreadablePicture` for a file that has no pixels.
     """
+    sha256, provenance = sha256 or digest_of(picture), provenance or provenance_of(picture)
     image = detector.pixels(picture)
     if detector.small == "resize":  # so that map and crops are of one picture
         image = enlarged(image, detector.encoder.image_size)
     loaded = detector.read(image, crops, name=name or name_of(picture))  # of the pixels: a file is decoded once
     [verdict] = detector.judge([loaded], crops)
     return Explanation(
-        verdict,
+        replace(verdict, provenance=provenance),
         width=image.shape[1],
         height=image.shape[0],
+        judged=squares(image.shape, crops, detector.encoder.image_size),
         map=score_map(detector, image, cells),
-        blocks=block_shares(detector, loaded.crops),
+        blocks=block_shares(detector, loaded.crops[: loaded.counts[0]]),
         changes=judge_changes(detector, image, crops),
+        origin=origin_of(detector, sha256),
     )
+
+
+def squares(shape: tuple[int, ...], rule: CropRule, size: int) -> list[Square]:
+    """Where the crops of a rule lie in a picture (H, W), mirrored ones once; larger than it where it is small."""
+    if rule == "resize":  # the shorter side whole
+        side = min(shape[:2])
+        return [Square((shape[1] - side) // 2, (shape[0] - side) // 2, side)]
+    height, width = (max(side, size) for side in shape[:2])
+    middle = (round((height - size) / 2), round((width - size) / 2))
+    if rule == "grid":
+        places = grid(shape, size, GRID_SIDE)
+    elif rule == "ten":
+        corners = [(top, left) for top in (0, height - size) for left in (0, width - size)]
+        places = list(dict.fromkeys([*corners, middle]))
+    else:
+        places = [middle]
+    return [Square(left, top, size) for top, left in places]
 
 
 def score_map(detector: Detector, image: np.ndarray, cells: int = CELLS) -> list[Cell]:
@@ -134,49 +101,7 @@ def block_shares(detector: Detector, crops: np.ndarray) -> list[Block]:
 
 def judge_changes(detector: Detector, image: np.ndarray, crops: CropRule = "centre") -> list[Change]:
     """The verdict after each of the mild changes, on the part of the picture around its middle."""
-    image = _window(image)
+    image = window(image)
     cut_out = [detector.crops(change(image), crops) for change in changes().values()]
     logits = detector.logits(np.concatenate(cut_out)).reshape(len(cut_out), -1).mean(axis=1).tolist()
     return [Change(name, *detector.decide(logit), logit) for name, logit in zip(changes(), logits, strict=True)]
-
-
-def changes() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Twenty changes that a picture meets on its way through the web and that leave what it shows as it was."""
-    all_: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
-    for quality in (95, 90, 85, 80, 75, 70):
-        all_[f"JPEG quality {quality}"] = lambda image, q=quality: recoded(image, "JPEG", q)  # type: ignore[misc]
-    for quality in (90, 80):
-        all_[f"WebP quality {quality}"] = lambda image, q=quality: recoded(image, "WEBP", q)  # type: ignore[misc]
-    for percent in (75, 80, 90, 95, 110, 125):
-        all_[f"resized to {percent} %"] = lambda image, p=percent: _resized(image, p / 100)  # type: ignore[misc]
-    for side in ("left", "right", "top", "bottom"):
-        all_[f"5 % cut off the {side}"] = lambda image, s=side: _trimmed(image, s, 0.05)  # type: ignore[misc]
-    for side in ("top left", "bottom right"):
-        all_[f"10 % cut off the {side}"] = lambda image, s=side: _trimmed(image, s, 0.1)  # type: ignore[misc]
-    return all_
-
-
-def _resized(image: np.ndarray, factor: float) -> np.ndarray:
-    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _trimmed(image: np.ndarray, sides: str, share: float) -> np.ndarray:
-    """The picture without that share of its height or width at the named sides; at least a pixel remains."""
-    height, width = image.shape[:2]
-    rows, columns = min(int(height * share), height - 1), min(int(width * share), width - 1)
-    if "top" in sides:
-        image = image[rows:]
-    if "bottom" in sides:
-        image = image[: height - rows]
-    if "left" in sides:
-        image = image[:, columns:]
-    if "right" in sides:
-        image = image[:, : width - columns]
-    return image
-
-
-def _window(image: np.ndarray) -> np.ndarray:
-    """The middle of a very large picture; it starts on a multiple of 16, the grid on which JPEG codes blocks."""
-    starts = [max(side - WINDOW, 0) // 2 // 16 * 16 for side in image.shape[:2]]
-    return image[starts[0] : starts[0] + WINDOW, starts[1] : starts[1] + WINDOW]

@@ -74,9 +74,11 @@ def _write(graph: Graph, detector: Detector, path: Path, pixels: Input) -> None:
 
     example = torch.zeros(2, 3, detector.encoder.image_size, detector.encoder.image_size)
     example = example.to(torch.uint8) if pixels == "uint8" else example
-    level = logging.getLogger("torch.onnx").level
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of its own progress at length
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)  # they tell of their own progress at length
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the exporter's own internals
             program = torch.onnx.export(
@@ -89,7 +91,8 @@ def _write(graph: Graph, detector: Detector, path: Path, pixels: Input) -> None:
                 verbose=False,
             )
     finally:
-        logging.getLogger("torch.onnx").setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
     assert program is not None
     model = program.model_proto
     for key, value in _facts(detector, pixels).items():

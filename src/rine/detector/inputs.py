@@ -10,10 +10,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from rine import apart
+from rine import apart, provenance
 from rine.apart import Limits
-from rine.pixels.crops import CropRule, crops_of, file_crops
+from rine.changes import Cut, cut, cut_file
+from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture, load, most_bytes, open_rgb, to_rgb
+from rine.provenance import Provenance
 
 # An UnreadablePicture stands for one that is known to be unreadable already, and gets its verdict in its place
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray | Tensor | UnreadablePicture
@@ -27,12 +29,13 @@ def is_one(images: Any) -> bool:
 
 
 def crops_from(
-    image: Picture, max_pixels: int, rule: CropRule, size: int, small: str, limits: Limits | None = None
-) -> np.ndarray:
-    """The crops (V, size, size, 3), uint8, of a picture, see `crops_of`; raises as `pixels_of`."""
+    image: Picture, max_pixels: int, rule: CropRule, size: int, small: str, stable: bool, limits: Limits | None = None
+) -> Cut:
+    """The crops of a picture, see `rine.changes.cut`; raises as `pixels_of`."""
+    how = (rule, size, small, stable)
     if _is_file(image):
-        return _apart(image, file_crops, _content(image, max_pixels), max_pixels, rule, size, small, limits=limits)
-    return crops_of(pixels_of(image, max_pixels), rule, size, small)
+        return _apart(image, cut_file, _content(image, max_pixels), max_pixels, *how, limits=limits)
+    return cut(pixels_of(image, max_pixels), *how)
 
 
 def pixels_of(image: Picture, max_pixels: int, limits: Limits | None = None) -> np.ndarray:
@@ -54,6 +57,17 @@ def pixels_of(image: Picture, max_pixels: int, limits: Limits | None = None) -> 
     raise TypeError(f"a picture is a path, bytes, a PIL image, an array or a tensor; got {type(image).__name__}")
 
 
+def provenance_of(image: Picture, limits: Limits | None = None) -> Provenance | None:
+    """What a file (a path or bytes) says of itself, read in a process apart; None for what is none, or is lost."""
+    if not isinstance(image, str | os.PathLike | bytes):
+        return None
+    try:
+        content = image if isinstance(image, bytes) else os.fspath(image)
+        return apart.call(provenance.read, content, **(limits or {}))
+    except (OSError, apart.Lost):
+        return None
+
+
 def _is_file(image: Any) -> bool:
     return isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read")
 
@@ -67,7 +81,7 @@ def _content(image: Any, max_pixels: int) -> str | bytes:
     return cast(bytes, image.read(most_bytes(max_pixels) + 1))
 
 
-def _apart(image: Any, function: Callable[..., np.ndarray], *args: Any, limits: Limits | None) -> np.ndarray:
+def _apart(image: Any, function: Callable[..., Any], *args: Any, limits: Limits | None) -> Any:
     try:
         return apart.call(function, *args, **(limits or {}))
     except apart.Lost as lost:

@@ -43,6 +43,8 @@ PUBLISHED = {
 ENCODER = EncoderConfig(name="ViT-L/14", model="ViT-L-14", pretrained="openai", seed=0)
 # how every one of them was trained (section 4 of the paper)
 BATCH_SIZE, LEARNING_RATE, CROP = 128, 0.001, 224
+# how they were chosen, in the words that the selection rule `paper` has for model cards
+PAPER_RULE = "highest mean accuracy + AP over the test sets, so its test scores are optimistic"
 
 
 def convert(
@@ -78,7 +80,7 @@ def read(path: Path) -> Head:
 
 def shape_of(state: Mapping[str, Tensor], origin: str) -> HeadConfig:
     """The head's shape, from the names and shapes of its tensors; raises where they are no head's."""
-    places = [int(found[1]) for name in state if (found := re.fullmatch(r"proj[12]\.(\d+)\.weight", name))]
+    places = [int(match[1]) for name in state if (match := re.fullmatch(r"proj[12]\.(\d+)\.weight", name))]
     widths = Counter(len(state[name]) for name in state if name.endswith(".weight") and state[name].ndim == 2)
     widths.pop(1, None)  # the last layer's
     if not places or not widths:
@@ -130,8 +132,7 @@ def meta_of(head: Head, name: str, encoder: Mapping[str, Any], setting: str | No
         "fraction": None,
         "seed": 0,
     }
-    words = "highest mean accuracy + AP over the test sets, so its test scores are optimistic"
-    choice = {"rule": "paper", "words": words, "acc": stated.acc / 100, "ap": stated.ap / 100}
+    choice = {"rule": "paper", "words": PAPER_RULE, "acc": stated.acc / 100, "ap": stated.ap / 100}
     return meta | {"classes": list(stated.classes), "choice": choice}
 
 
@@ -153,11 +154,11 @@ def _weights(encoder: EncoderConfig, head: HeadConfig) -> dict[str, Any]:
 
 
 def _check_shape(encoder: EncoderConfig, head: HeadConfig) -> None:
-    found = token_shape(encoder)
-    if found != (head.n_blocks, head.width):
+    n_blocks, width = token_shape(encoder)
+    if (n_blocks, width) != (head.n_blocks, head.width):
         raise ValueError(
             f"the head was trained on an encoder of {head.n_blocks} blocks of width {head.width}; "
-            f"{encoder.name} has {found[0]} of width {found[1]}"
+            f"{encoder.name} has {n_blocks} of width {width}"
         )
 
 

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from rine.values import STRICT, Count, Integer, Name, Positive, Real
 
-KINDS = ("onnx", "python", "command", "scores", "model")
+KINDS = ("onnx", "python", "command", "scores", "model", "baseline")
 _OF_ONNX = ("size", "fit", "mean", "std", "layout", "output", "column")  # keys that no other kind has
 
 
@@ -26,7 +26,9 @@ class DetectorConfig:
     scores: str | None = None  # a CSV file: path or digest, score
     model: str | None = None  # a model file, such as `rine import` writes
 
-    gives: Literal["logit", "probability", "unbounded"] | None = None  # needed, but for a model file
+    baseline: Literal["spectrum"] | None = None  # trained on the study's training pictures
+
+    gives: Literal["logit", "probability", "unbounded"] | None = None  # needed, but for a model file and a baseline
     perturbed: bool = True  # whether it is asked about perturbed and degraded pictures too
     batch: Count = 16  # pictures that it is given at once
     seconds: Positive = 20.0  # that a picture may take
@@ -45,10 +47,11 @@ class DetectorConfig:
         kinds = [name for name in KINDS if getattr(self, name) is not None]
         if len(kinds) != 1:
             raise ValueError(f"a detector is one of {', '.join(KINDS)}; got {' and '.join(kinds) or 'none of them'}")
-        if self.gives is None and self.model is None:
+        ours = self.model is not None or self.baseline is not None
+        if self.gives is None and not ours:
             raise ValueError("gives: missing; say what its scores are: logit, probability or unbounded")
-        if self.model is not None and self.gives not in {None, "logit"}:
-            raise ValueError(f"gives = {self.gives!r}: a model file gives logits")
+        if ours and self.gives not in {None, "logit"}:
+            raise ValueError(f"gives = {self.gives!r}: a model file and a baseline give logits")
         if self.onnx is None and (others := [name for name in _OF_ONNX if getattr(self, name) is not None]):
             raise ValueError(f"{', '.join(others)}: for onnx alone; this detector is a {kinds[0]}")
         return self

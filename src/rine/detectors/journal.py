@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +11,9 @@ from typing import Any
 
 import rine
 from rine.detectors.config import DetectorConfig
+from rine.paths import store_folder
 
 _HOW = ("batch", "seconds", "start_seconds", "perturbed")  # keys that change no score
-
-
-def store_folder() -> Path:
-    """`$RINE_STORE`, else `.rine/store`, as for tokens."""
-    return Path(os.environ.get("RINE_STORE", ".rine/store")) / "detect"
 
 
 class Journal:
@@ -32,7 +27,7 @@ class Journal:
         about = {key: value for key, value in asdict(config).items() if key not in _HOW}
         identity = [about, shown, _digests(config), rine.__version__]
         key = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=8).hexdigest()
-        self.path = store_folder() / f"{name}-{key}.csv"
+        self.path = store_folder("detect") / f"{name}-{key}.csv"
         self.scores = _read(self.path)
 
     def add(self, scores: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rine.features.table import PICTURE
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig
 from rine.pixels.degradations import degrade
 from rine.pixels.perturbations import align, draws, perturb
-from rine.pixels.pictures import UnreadablePicture, open_rgb
+from rine.pixels.pictures import UnreadablePicture, is_remote, open_rgb, read, split
 
 TABLES = ("train", "ldm", "test", "synthbuster")  # of the index; of the first two the validation pictures
 
@@ -33,14 +33,21 @@ def asked(
     parts = []
     for name in TABLES:
         rows = tables[name]
-        rows = rows[rows["split"] == "val"] if name in ("train", "ldm") else rows
-        parts.append(rows.assign(table=name, view="", crops="ten" if name == "synthbuster" else "centre"))
+        if name in ("train", "ldm"):
+            rows = rows[rows["split"] == "val"].assign(crops="centre")
+        parts.append(rows.assign(table=name, view=""))
     recipe = Recipe("perturb", 1, augmentation, perturbed)
     views = expand(tables["test"], recipe)
     views["view"] = [f"{family}:{view}" for family, view in zip(views["family"], views["view"], strict=True)]
     parts.append(views.drop(columns="family").assign(table="test", crops="centre"))
     # a validation picture of both training sets is one
     return pd.concat(parts, ignore_index=True).drop_duplicates([*PICTURE, "split", "view"], ignore_index=True)
+
+
+def training(train: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The training pictures of some classes (of all where none is named), each once."""
+    rows = train[(train["split"] == "train") & (train["category"].isin(list(classes)) | (not classes))]
+    return rows.drop_duplicates(["digest", "label"])
 
 
 @dataclass(frozen=True)
@@ -57,13 +64,16 @@ class Pictures:
         path, digest, view = row["path"], row["digest"], row["view"]
         file = self.root / path
         try:
-            data = file.read_bytes()
+            data = read(str(file), self.max_pixels)
             if hashlib.blake2b(data, digest_size=16).hexdigest() != digest:
                 return "changed since `prepare` looked at it"
             if view or self.align is not None:
                 image = self._seen(open_rgb(data, self.max_pixels), digest, view)
                 file = folder / f"{digest}-{view.replace(':', '-') or 'aligned'}.png"
                 Image.fromarray(image).save(file, compress_level=1)
+            elif split(str(file))[1] or is_remote(file):  # detectors open files
+                file = folder / f"{digest}{'.image' if '#' in path else Path(path).suffix}"
+                file.write_bytes(data)
         except OSError as error:
             return error.strerror or str(error)
         except UnreadablePicture as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from rine.encoder import catalogue, tags
 from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
 from rine.encoder.files import WeightsError
+from rine.values import did_you_mean
 
 # OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
 # what lies on this machine is found without importing open_clip
@@ -21,6 +25,7 @@ _OPENAI = {
     "ViT-L-14": {"url": "ViT-L-14.pt", "hf_hub": "timm/vit_large_patch14_clip_224.openai/"},
     "ViT-L-14-336": {"url": "ViT-L-14-336px.pt", "hf_hub": "timm/vit_large_patch14_clip_336.openai/"},
 }
+_PATIENCE = 2.0  # seconds that a place of weights may take to answer at all
 _FREE = {"apache-2.0", "mit", "bsd-3-clause"}
 
 
@@ -109,7 +114,7 @@ def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
     size = f", about {megabytes:,.0f} MB" if megabytes else ""
     free = "" if record.license in _FREE else ", which is not free: read it first"
     what = f"{file} of https://huggingface.co/{record.hf_hub_id} (licence {record.license}{free}{size})"
-    return _first([fetch], tag, tower.model, what)
+    return _first([(_hub(), fetch)], tag, tower.model, what)
 
 
 def _from_open_clip(model: str, tag: str, record: dict[str, Any]) -> Path:
@@ -120,15 +125,18 @@ def _from_open_clip(model: str, tag: str, record: dict[str, Any]) -> Path:
     ways = [f"{url} and put it at {_in_open_clips_cache(url)}"] if url else []
     if hub:
         ways.append(f"open_clip_model.safetensors of https://huggingface.co/{hub.strip('/')}")
-    fetches = [partial(download_pretrained, record, prefer_hf_hub=first) for first in (True, False)]
-    return _first(fetches, tag, model, "\n  or ".join(ways))
+    fetches = [
+        (address, partial(download_pretrained, record, prefer_hf_hub=address != url)) for address in (_hub(), url)
+    ]
+    return _first([(address, fetch) for address, fetch in fetches if address], tag, model, "\n  or ".join(ways))
 
 
-def _first(fetches: Sequence[Callable[[], str]], tag: str, model: str, what: str) -> Path:
-    """What the first of these ways brings."""
+def _first(fetches: Sequence[tuple[str, Callable[[], str]]], tag: str, model: str, what: str) -> Path:
+    """What the first of these ways, each to an address, brings."""
     reasons = []
-    for fetch in fetches:
+    for address, fetch in fetches:
         try:
+            _reach(address)
             file = fetch()
         except Exception as error:  # a missing network shows itself in many ways
             reasons.append(f"{type(error).__name__}: {error}".split("\n")[0])
@@ -137,14 +145,30 @@ def _first(fetches: Sequence[Callable[[], str]], tag: str, model: str, what: str
             return Path(file)
     raise WeightsError(
         f"the weights {tag!r} of {model!r} are not on this machine and cannot be downloaded ({reasons[-1]}).\n"
-        f"Get {what}\n(any place will do where `pretrained` in params.yaml is the path to the file)."
+        f"Get {what}\n(any place will do whose path is `pretrained` in params.yaml, or of a model from elsewhere in "
+        "`rine import --pretrained PATH`)."
     )
+
+
+def _hub() -> str:
+    from huggingface_hub.constants import ENDPOINT
+
+    return ENDPOINT
+
+
+def _reach(address: str) -> None:
+    """Raise `OSError` where an address, or the proxy on the way, does not answer: downloaders try for a minute."""
+    parts = urlsplit(address)
+    proxy = getproxies().get(parts.scheme)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else parts
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 443)
+    socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
 
 
 def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> WeightsError:
     return WeightsError(
         f"pretrained = {tag!r} is no file here, and {whose} has no such weights for {model!r}; "
-        f"allowed: random, a path to a file, or one of {there}"
+        f"allowed: random, a path to a file, or one of {there}{did_you_mean(tag, ['random', *there])}"
     )
 
 

@@ -45,9 +45,8 @@ def roc_auc(labels: np.ndarray, logits: np.ndarray) -> Influence:
         return _none(logits)
     from scipy.stats import rankdata
 
-    shares = np.empty(
-        logits.shape
-    )  # of a synthetic picture the reals below it; of a real one the synthetic ones above it
+    # of a synthetic picture the share of reals below it; of a real one that of synthetic ones above it
+    shares = np.empty(logits.shape)
     ranks = rankdata(logits, axis=1)
     for label in (False, True):
         of_class, n_others = labels == label, (labels != label).sum()

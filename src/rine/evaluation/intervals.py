@@ -151,6 +151,14 @@ def interval(estimate: Estimate, confidence: float) -> Interval | None:
     return Interval(max(float(low), 0.0), min(float(high), 1.0), estimate.few)
 
 
+def share(count: int, n: int, confidence: float) -> Interval:
+    """Wilson's interval of `count` of n independent pictures; it holds for few pictures too (Brown et al. 2001)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(count, n).proportion_ci(confidence, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
 def difference(first: Estimate, second: Estimate, confidence: float) -> Difference | None:
     """Compare two estimates on the same pictures: first less second.
 

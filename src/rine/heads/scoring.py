@@ -58,6 +58,16 @@ def mean_tokens(features: TokenSet) -> Tensor:
     return (sums / max(len(features.rows), 1)).float()
 
 
+def block_shares(head: Head, blocks: Sequence[int] | None = None) -> pd.DataFrame:
+    """For each block the share of embedding dimensions in which its importance is the largest.
+
+    `blocks` are the blocks' numbers in the tower; by default those from 1.
+    """
+    largest = head.importance().argmax(dim=0).cpu().numpy()
+    shares = np.bincount(largest, minlength=head.config.n_blocks) / len(largest)
+    return pd.DataFrame({"block": blocks or range(1, len(shares) + 1), "share": shares})
+
+
 def _passes(features: TokenSet, device: str, title: str) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Row numbers and tokens (B, L, D) float32 of a feature set, a batch at a time."""
     n = len(features.rows)

@@ -36,6 +36,8 @@ def model_card(meta: Mapping[str, Any]) -> str:
         "## Thresholds",
         _thresholds(meta.get("calibration")),
     ]
+    if meta.get("calibrated"):
+        parts += ["## Calibrated on", _table(_calibrated(meta["calibrated"]))]
     limits = "\n".join(f"- {limit}" for limit in _LIMITS)
     parts += ["## Limits", limits.format(crop=meta["transform"]["crop"])]
     return "\n\n".join(parts) + "\n"
@@ -70,6 +72,7 @@ def _training(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Training set": training.get("training_set"),
         "Classes": ", ".join(meta["classes"]) or "all of the set, or not stated",
+        "Sources of synthetic pictures": ", ".join(meta.get("sources") or ()),
         "Pictures": meta.get("pictures"),
         "Share of the data": training.get("fraction"),
         "Left out of the method": training.get("variant"),
@@ -82,6 +85,16 @@ def _training(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def trained_on(meta: Mapping[str, Any]) -> str:
+    """In a few words whose pictures a model learnt from: what decides whether to believe it."""
+    sources = (
+        ", ".join(meta.get("sources") or ()) or meta["training"].get("training_set") or "pictures that are not stated"
+    )
+    classes = f"{', '.join(meta['classes'])} of " if meta["classes"] else ""
+    n = f" ({meta['pictures']:,} pictures)" if meta.get("pictures") else ""
+    return f"{classes}{sources}{n}"
+
+
 def _choice(choice: Mapping[str, Any]) -> str:
     if not choice:
         return "Not stated."
@@ -92,16 +105,26 @@ def _choice(choice: Mapping[str, Any]) -> str:
     return " ".join(lines)
 
 
+def _calibrated(known: Mapping[str, Any]) -> dict[str, Any]:
+    rows: dict[str, Any] = {"Date": known.get("date"), "Crop rule": known.get("crops")}
+    for kind in ("real", "synthetic"):
+        if some := known.get(kind):
+            said = f"{some['pictures']} pictures of {', '.join(some['sources'])}; digest of the set {some['digest']}"
+            rows[f"{kind.capitalize()} ones"] = said
+    return rows
+
+
 def _thresholds(calibration: Mapping[str, Any] | None) -> str:
-    if not calibration or not calibration.get("n"):
+    if not calibration or calibration.get("threshold_fpr1") is None:
         reason = (calibration or {}).get("reason") or "it was stored without a calibration"
         return f"None were fitted ({reason}); the paper's decision is logit > 0."
     table = _table(
         {
-            "Probability": f"sigmoid({calibration['scale']:.4g} x logit + {calibration['bias']:.4g})",
+            "Probability": f"sigmoid({calibration['scale']:.4g} x logit + {calibration['bias']:.4g})"
+            + ("" if calibration["n"] else ", not calibrated"),
             "Logit above which 1 % of real pictures lie": _number(calibration.get("threshold_fpr1")),
             "Logit above which 5 % of real pictures lie": _number(calibration.get("threshold_fpr5")),
-            "Fitted on validation pictures": calibration["n"],
+            "Fitted on validation pictures": calibration["n"] or None,
         }
     )
     note = calibration.get("reason")

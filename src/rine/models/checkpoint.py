@@ -4,18 +4,18 @@ The header's entry `rine` is JSON: the head's shape under `head`, and `meta`, wh
 
 - `name`; `classes`, those trained on; `training`, the run's columns in the scores table; `transform`: `crop`;
 - `encoder`: `name`, `model`, `pretrained`, `seed` as in the params file, and `weights`, their digest or null;
-- where there are such: `pictures` (number), `profile` and `about` (of the study), `choice` (`rule`, its
-  `words`, `acc`, `ap`), `calibration` (fields of `rine.scores.calibration.Calibration`), `source` (of an imported
-  model).
+- where there are such: `pictures` (number), `sources` (of synthetic ones), `profile` and `about` (of the study),
+  `choice` (`rule`, its `words`, `acc`, `ap`), `calibration` (as `rine.scores.calibration` has it), `calibrated` (on
+  what), `source` (of an imported one). `rine.models.seen` adds digests of pictures.
 
-The reference's own files are pickles; `rine.detector.published` reads them.
+The reference's own files are pickles: see `rine.detector.published`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from torch import Tensor
 from rine.encoder.config import EncoderConfig
 from rine.files import write_whole
 from rine.heads import Head, HeadConfig, make_head
+from rine.models import seen
 from rine.models.card import model_card
 from rine.models.meta import Meta, encoder_config
 from rine.params_errors import explained
@@ -52,6 +53,7 @@ class Stored:
     head: Head
     meta: dict[str, Any]
     mean_tokens: Tensor | None = None  # (L, D), of the training pictures
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of pictures: training, calibration
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.head, self.meta))
@@ -74,13 +76,20 @@ class Stored:
     def calibration(self) -> Calibration:
         """The calibration; an empty one that says so where there is none."""
         stored = self.meta.get("calibration")
-        return Calibration(**stored) if stored else Calibration(reason="the model was stored without one")
+        return Calibration(**stored) if stored else Calibration(reason="the model was stored without a calibration")
 
 
-def save(path: Path, head: Head, meta: Mapping[str, Any], mean_tokens: Tensor | None = None) -> None:
+def save(
+    path: Path,
+    head: Head,
+    meta: Mapping[str, Any],
+    mean_tokens: Tensor | None = None,
+    digests: Mapping[str, Iterable[str]] | None = None,
+) -> None:
     """Write a head as safetensors, and its model card beside it (`.md`): whole files, always the same bytes.
 
-    Raises `CheckpointError` where `meta` lacks a key, has an unknown one or holds what is not plain data.
+    `digests` name pictures that it has seen, for `training` or `calibration`. Raises `CheckpointError` where `meta`
+    lacks a key, has an unknown one or holds what is not plain data.
     """
     try:
         plain = json.loads(json.dumps(meta, default=_plain, allow_nan=False))
@@ -91,6 +100,7 @@ def save(path: Path, head: Head, meta: Mapping[str, Any], mean_tokens: Tensor | 
     tensors = {name: value.detach().cpu().float().contiguous() for name, value in head.state_dict().items()}
     if mean_tokens is not None:
         tensors[_MEAN_TOKENS] = mean_tokens.detach().cpu().float().contiguous()
+    tensors |= seen.tensors(digests or {})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, to_bytes(tensors, {"rine": json.dumps(header, sort_keys=True)}))
     write_whole(path.with_suffix(".md"), model_card({**plain, _HEAD: asdict(head.config)}).encode())
@@ -112,12 +122,11 @@ def load(path: Path | str) -> Stored:
         raise CheckpointError(f"{path} holds another network: a safetensors file without the header entry `rine`")
     config, meta = _header(metadata["rine"], path)
     mean = tensors.pop(_MEAN_TOKENS, None)
-    if mean is not None and mean.shape != (config.n_blocks, config.width):
-        raise CheckpointError(
-            f"{path}: {_MEAN_TOKENS} is {tuple(mean.shape)}, expected {(config.n_blocks, config.width)}"
-        )
+    if mean is not None and mean.shape != (expected := (config.n_blocks, config.width)):
+        raise CheckpointError(f"{path}: {_MEAN_TOKENS} is {tuple(mean.shape)}, expected {expected}")
+    digests = seen.take(tensors)
     head = fill(config, tensors, str(path))
-    return Stored(head, meta | {_HEAD: asdict(config)}, mean)
+    return Stored(head, meta | {_HEAD: asdict(config)}, mean, digests)
 
 
 def fill(config: HeadConfig, tensors: Mapping[str, Tensor], origin: str) -> Head:
@@ -154,9 +163,9 @@ def _header(text: str, path: Path) -> tuple[HeadConfig, dict[str, Any]]:
         config, meta = HeadConfig(**header[_HEAD]), header["meta"]
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its header cannot be read: {error!r}") from error
-    except CheckpointError:
-        raise
     except ValueError as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{path}: its header is impossible: {error}") from error
     _check(meta, str(path))
     return config, meta
@@ -172,8 +181,7 @@ def _kind(path: Path) -> str:
 
 
 def _listed(wrong: list[str], most: int = 30) -> str:
-    more = f"; and {len(wrong) - most} more" if len(wrong) > most else ""
-    return "; ".join(sorted(wrong)[:most]) + more
+    return "; ".join([*sorted(wrong)[:most], *([f"and {len(wrong) - most} more"] if len(wrong) > most else [])])
 
 
 def _plain(value: Any) -> Any:

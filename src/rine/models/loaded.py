@@ -12,7 +12,7 @@ from rine.heads import Head
 from rine.models import checkpoint
 
 # What tells one encoder's tokens from another's in a model file and in a feature set; what is not said is the default
-_TOKENS = ("weights", "tap", "token", "blocks")
+_TOKENS = ("weights", "tap", "token", "blocks", "image_size")
 
 
 def stored(folders: Sequence[Path], encoder: Mapping[str, Any]) -> tuple[list[Head], pd.DataFrame]:
@@ -26,10 +26,11 @@ def stored(folders: Sequence[Path], encoder: Mapping[str, Any]) -> tuple[list[He
         for file in _files(folder):
             head, meta = checkpoint.load(file)
             every = [*range(1, head.config.n_blocks + 1)]  # what is not said of blocks
-            theirs, ours = ([made.get(key) for key in _TOKENS] for made in (meta["encoder"], encoder))
+            trained = meta["encoder"] | {"image_size": meta["transform"]["crop"]}
+            theirs, ours = ([made.get(key) for key in _TOKENS] for made in (trained, encoder))
             if [value or every for value in theirs] != [value or every for value in ours]:
                 raise ValueError(
-                    f"{file} was trained on other tokens than these: it on {_said(meta['encoder'])}, these are "
+                    f"{file} was trained on other tokens than these: it on {_said(trained)}, these are "
                     f"{_said(encoder)}; `rine best {folder.name}` trains it anew"
                 )
             heads.append(head)

@@ -53,6 +53,25 @@ def _finite(calibration: Calibration) -> Calibration:
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Pictures:
+    """Of one class, on which a model was calibrated: where they lay, how many, the digest of theirs."""
+
+    sources: tuple[str, ...]
+    pictures: Annotated[int, Field(ge=0)]
+    digest: str
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Calibrated:
+    """On what, and when, `rine calibrate` has calibrated a model."""
+
+    date: str
+    crops: str
+    real: Pictures | None = None
+    synthetic: Pictures | None = None
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Meta:
     """The keys that `rine.models.checkpoint` names."""
 
@@ -62,10 +81,12 @@ class Meta:
     training: dict[str, Scalar]
     classes: tuple[str, ...]
     pictures: Annotated[int, Field(ge=0)] | None = None
+    sources: tuple[str, ...] = ()
     profile: str | None = None
     about: str | None = None
     choice: dict[str, Scalar] | None = None
     calibration: Annotated[Calibration, AfterValidator(_finite)] | None = None
+    calibrated: Calibrated | None = None
     source: str | None = None
 
 

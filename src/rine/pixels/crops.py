@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
-from rine.pixels.pictures import Source, open_rgb
-from rine.pixels.transforms import centre_crop, enlarged, pad, ten_crop
+from rine.pixels.transforms import centre_crop, enlarged, fitted, pad, ten_crop
+from rine.values import CropRule
 
-CropRule = Literal["centre", "ten", "grid"]
 GRID_SIDE = 5  # crops a side at most: 25 show a picture of 1,120 x 1,120 pixels whole
 
 
 def crops_of(image: np.ndarray, rule: CropRule, size: int, small: str = "pad") -> np.ndarray:
-    """Cut a picture (H, W, 3) to crops (V, size, size, 3): the centre, the ten-crop, or a grid over all of it.
+    """Cut a picture (H, W, 3) to crops (V, size, size, 3): the centre, the ten-crop, a grid, or all of it small.
 
     `centre` is what heads are trained and tested with, `ten` the paper's rule on Synthbuster; `grid` shows the encoder
-    parts that both may miss. A picture smaller than a crop is padded with black, or enlarged first where `small` is
-    "resize". Raises `ValueError` for another rule.
+    parts that both may miss, and `resize` the whole, its shorter side brought to `size`, without its finest traces. A
+    picture smaller than a crop is padded with black, or enlarged first where `small` is "resize". Raises `ValueError`
+    for another rule.
     """
     if small == "resize":
         image = enlarged(image, size)
@@ -29,12 +29,14 @@ def crops_of(image: np.ndarray, rule: CropRule, size: int, small: str = "pad") -
         return ten_crop(image, size)
     if rule == "grid":
         return cut(image, grid(image.shape[:2], size, GRID_SIDE), size)
+    if rule == "resize":
+        return centre_crop(fitted(image, size), size)[None]
     raise ValueError(f"crops = {rule!r}; choose from {list(get_args(CropRule))}")
 
 
-def file_crops(source: Source, max_pixels: int, rule: CropRule, size: int, small: str) -> np.ndarray:
-    """Decode a picture and cut its crops; raises as `open_rgb` does."""
-    return crops_of(open_rgb(source, max_pixels), rule, size, small)
+def n_crops(shape: tuple[int, int], rule: CropRule, size: int) -> int:
+    """How many crops `crops_of` cuts of a picture (H, W)."""
+    return len(grid(shape, size, GRID_SIDE)) if rule == "grid" else 10 if rule == "ten" else 1
 
 
 def grid(shape: tuple[int, ...], size: int, most: int) -> list[tuple[int, int]]:

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import correlate1d
 
-from rine.pixels.transforms import jpeg, rng_for
+from rine.pixels.transforms import jpeg, rng_for, scaled_to
 
 if TYPE_CHECKING:
     from rine.values import Mode
@@ -143,10 +143,9 @@ def align(image: np.ndarray, jpeg_quality: int | None, size: int | None) -> np.n
     Up or down by Lanczos; the shape is kept, which a centre crop no larger than `size` does not show. `None`
     leaves a step out. What no alignment removes: a file that was a JPEG before has then been one twice.
     """
-    height, width = image.shape[:2]
-    if size is not None and min(height, width) != size:
-        scale = size / min(height, width)
-        image = resized(image, (round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
+    if size is not None and min(image.shape[:2]) != size:
+        height, width = scaled_to((image.shape[0], image.shape[1]), size)
+        image = resized(image, (width, height), Image.Resampling.LANCZOS)
     return image if jpeg_quality is None else jpeg(image, jpeg_quality)
 
 

@@ -67,12 +67,19 @@ def pad(image: np.ndarray, size: int) -> np.ndarray:
 
 def enlarged(image: np.ndarray, size: int) -> np.ndarray:
     """A picture whose shorter side is under `size` brought to it, by bicubic interpolation; a larger one as it is."""
-    height, width = image.shape[:2]
-    factor = size / min(height, width)
-    if factor <= 1:
-        return image
-    shape = (max(size, round(width * factor)), max(size, round(height * factor)))
-    return np.array(Image.fromarray(image).resize(shape, Image.Resampling.BICUBIC))
+    return fitted(image, size) if min(image.shape[:2]) < size else image
+
+
+def fitted(image: np.ndarray, size: int) -> np.ndarray:
+    """A picture whose shorter side is brought to `size`, by bicubic interpolation."""
+    height, width = scaled_to((image.shape[0], image.shape[1]), size)
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def scaled_to(shape: tuple[int, int], size: int) -> tuple[int, int]:
+    """Height and width of a picture (H, W) whose shorter side is brought to `size`."""
+    factor = size / min(shape)
+    return max(size, round(shape[0] * factor)), max(size, round(shape[1] * factor))
 
 
 def augment(image: np.ndarray, rng: np.random.Generator, config: AugmentationConfig, size: int) -> np.ndarray:

@@ -29,20 +29,17 @@ def draw_bars(means: pd.DataFrame) -> Figure:
 def grouped_bars(axes: Axes, table: pd.DataFrame, label: str, numbers: bool = False) -> None:
     """Bars of values in 0..1: a group for each row, a bar for each column; `numbers` writes each above its bar.
 
-    They start at chance, or below the lowest value, so that their differences stay visible.
+    They start at nothing in every panel: a bar's length is its value.
     """
-    values = table.to_numpy()
-    lowest = np.nanmin(values) if np.isfinite(values).any() else 0.5
-    base = float(min(0.5, np.floor(10 * lowest) / 10))
     width = 0.84 / max(1, table.shape[1])
     for i, column in enumerate(table.columns):
         places = np.arange(len(table)) + (i - (table.shape[1] - 1) / 2) * width
         name = f"{100 * column:g} %" if isinstance(column, float) else str(column)
-        bars = axes.bar(places, table[column] - base, width, bottom=base, label=name, **fill_style(i))
+        bars = axes.bar(places, table[column], width, label=name, **fill_style(i))
         if numbers:
             texts = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in table[column]]
             axes.bar_label(bars, texts, fontsize=6.5, padding=1.5, rotation=90 if table.size > 8 else 0)
-    axes.set_ylim(base, 1.0 if not numbers else 1.0 + 0.12 * (1 - base))
+    axes.set_ylim(0, 1.12 if numbers else 1.0)
     axes.set_xlim(-0.6, len(table) - 0.4)
     axes.set_ylabel(f"{label} (%)")
     percent_axis(axes)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.dataset.generators import FAMILY_TITLE, title
+from rine.dataset.generators import family_title
 from rine.drawing import EDGE, canvas, legend_below, percent_axis
-from rine.evaluation.intervals import Interval
 from rine.report.estimates import by_generator
 from rine.report.labels import METRICS, settings_of
 from rine.report.rules import UNSEEN, rule_name, rule_value
 from rine.report.section import PANELS, Figure
 from rine.report.study import Study
-from rine.report.table import MISSING, WARNING, Cell, Row, Table, difference, number, percent, text
+from rine.report.table import MISSING, WARNING, Row, Table, difference, number, percent, text
 
 MISS = float("nan")
 
@@ -36,7 +35,7 @@ def means_table(study: Study, key: str, ours: pd.DataFrame) -> Table:
     columns = ["Setting", "mean", "seeds ±", "mean", "seeds ±", "Seeds", "Generators"]
     groups = [("", 1), *((name, 2) for name in METRICS.values()), ("", 2)]
     notes = ["Means over so many seeds; seeds ±: standard deviation over them, in points."]
-    return Table(key, "Means over the test sets", columns, rows, groups, notes)
+    return Table(key, "Means over the test sets", columns, rows, groups, notes, "one seed has no spread")
 
 
 def generator_table(study: Study, key: str, metric: str, ours: pd.DataFrame) -> Table:
@@ -53,15 +52,16 @@ def generator_table(study: Study, key: str, metric: str, ours: pd.DataFrame) -> 
     rows = _generator_rows(study, metric, means, published, shared, shortcuts)
     rows += [_mean_row(study, metric, means, published, shared), *_unseen_rows(study, metric, shared)]
     compared = any(shared.values())
-    notes = ["Difference: ours less published, in points; the mean compares what both have."] if compared else []
+    notes = ["Difference: ours less published, in points, over the test sets that both have."] if compared else []
     marked = [name for name in dict.fromkeys(ours["generator"]) if name in shortcuts]
     if marked:
-        listed = ", ".join(f"{title(name)} ({100 * shortcuts[name]:.1f})" for name in marked)
+        listed = ", ".join(f"{study.title(name)} ({100 * shortcuts[name]:.1f})" for name in marked)
         notes.append(f"{WARNING} The files alone give the class away; AP without one pixel: {listed}.")
     names = [["ours", "publ.", "diff."] if names else ["ours"] for names in shared.values()]
     groups = [("", 1), *((setting, 3 if names else 1) for setting, names in shared.items())]
     columns = ["Generator", *itertools.chain(*names)]
-    return Table(key, f"{METRICS[metric]} by generator (%)", columns, rows, groups, notes)
+    dash = "not scored in this setting, not published, or a rule that cannot be applied (see Selection rules)"
+    return Table(key, f"{METRICS[metric]} by generator (%)", columns, rows, groups, notes, dash)
 
 
 def _generator_rows(
@@ -77,13 +77,14 @@ def _generator_rows(
     families = list(dict.fromkeys(map(study.family, generators)))
     rows, last = [], ""
     for generator in sorted(generators, key=lambda name: families.index(study.family(name))):
-        cells = [text(title(generator), WARNING if generator in shortcuts else "")]
+        cells = [text(study.title(generator), WARNING if generator in shortcuts else "")]
         for setting in shared:
             interval = study.model_intervals.of(setting, metric, [generator])
             value, theirs = (series.get((setting, generator), MISS) for series in (means, published))
-            cells += _beside(value, interval, theirs, bool(shared[setting]))
+            cells.append(percent(value, interval))
+            cells += [percent(theirs), difference(value - theirs)] if shared[setting] else []
         family = study.family(generator)
-        rows.append(Row(cells, section=FAMILY_TITLE.get(family, family) if family != last else ""))
+        rows.append(Row(cells, section=family_title(family) if family != last else ""))
         last = family
     return rows
 
@@ -107,16 +108,13 @@ def _unseen_rows(study: Study, metric: str, shared: Mapping[str, list[str]]) -> 
     for rule in UNSEEN:
         cells = [text(f"Unseen: {rule_name(rule)}")]
         for setting, names in shared.items():
-            value, theirs = (rule_value(t, setting, rule, metric) for t in (study.rules, study.published_rules))
-            cells += _beside(value, study.rule_intervals.of(setting, metric, value=rule), theirs, bool(names))
+            tables = (study.rules, study.published_rules, study.rules_beside_published)
+            value, theirs, beside = (rule_value(table, setting, rule, metric) for table in tables)
+            cells.append(percent(value, study.rule_intervals.of(setting, metric, value=rule)))
+            cells += [percent(theirs), difference(beside - theirs)] if names else []
         if any(cell.text != MISSING for cell in cells[1:]):
             rows.append(Row(cells, strong=True))
     return rows
-
-
-def _beside(value: float, interval: Interval | None, published: float, compared: bool) -> list[Cell]:
-    ours = percent(value, interval)
-    return [ours, percent(published), difference(value - published)] if compared else [ours]
 
 
 def shortcut_warnings(study: Study) -> dict[str, float]:
@@ -131,7 +129,7 @@ def shortcut_warnings(study: Study) -> dict[str, float]:
 
 def generator_figure(study: Study, key: str, ours: pd.DataFrame) -> Figure:
     """Ours and published by generator, as a figure."""
-    data = beside_published(ours, study.published_models)
+    data = beside_published(ours, study.published_models, study.title)
     columns = ["panel", "series", "generator", "ours", "published"]
     return Figure(
         key,
@@ -142,7 +140,7 @@ def generator_figure(study: Study, key: str, ours: pd.DataFrame) -> Figure:
     )
 
 
-def beside_published(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def beside_published(ours: pd.DataFrame, published: pd.DataFrame, title: Callable[[str], str]) -> pd.DataFrame:
     """Rows of setting, generator (label), metric, ours, published."""
     keys = ["setting", "generator", "metric"]
     here, there = (by_generator(scores).stack().rename_axis(keys) for scores in (ours, published))

@@ -22,6 +22,7 @@ def setting_table(
     beside: Sequence[str] = (),
     strong: Collection[Any] = (),
     notes: Sequence[str] = (),
+    dash: str = "",
 ) -> Table:
     """A table of `rows`: a row's key -> its cells under the columns `first`.
 
@@ -35,7 +36,7 @@ def setting_table(
     ]  # fmt: skip
     columns = [*first, *["Acc.", *beside, "AP", *beside] * len(settings)]
     groups = [("", len(first)), *((setting, 2 + 2 * len(beside)) for setting in settings)]
-    return Table(key, heading, columns, shown, groups, notes)
+    return Table(key, heading, columns, shown, groups, notes, dash)
 
 
 def means_by(
@@ -54,4 +55,4 @@ def means_by(
         interval = intervals.of(setting, metric, value=value)
         return [percent(means[metric].get((setting, value)), interval)]
 
-    return setting_table(key, heading, first, settings_of(scores), rows, cells)
+    return setting_table(key, heading, first, settings_of(scores), rows, cells, dash="no run of that setting")

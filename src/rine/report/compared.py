@@ -44,7 +44,8 @@ def compared_table(
     there = set(scores["variant"])
     rows = {"": [text(whole)]} | {variant: [text(name)] for variant, name in names.items() if variant in there}
     notes = [CHANCE_NOTE] if intervals.groups else []
-    return setting_table(key, heading, [""], settings, rows, cells, ["diff."], strong=[""], notes=notes)
+    return setting_table(key, heading, [""], settings, rows, cells, ["diff."], strong=[""], notes=notes,
+                         dash="no run of that setting")  # fmt: skip
 
 
 def compared_figure(

@@ -10,11 +10,11 @@ import pandas as pd
 
 from rine.evaluation.intervals import Difference, Interval, Scored, difference, interval, scored
 from rine.evaluation.selection import choose, grid_of
+from rine.evaluation.selection.grid import CONFIGURATION
 from rine.params import ReportConfig
 from rine.report.labels import METRICS
 from rine.scores import ImageScores, test_sets_of
 
-CONFIGURATION = ["xi", "q", "d", "epochs"]
 Key = tuple[str, object]  # setting, and a variant, a number of epochs, ...; "" for the setting's own model
 
 
@@ -45,8 +45,8 @@ class Intervals:
         if made is None or base_made is None or not shared:
             return None
         both = [
-            each.mean_of_chosen(metric, {name: of[name] for name in shared})
-            for each, of in ((made, runs), (base_made, base_runs))
+            group.mean_of_chosen(metric, {name: runs_of[name] for name in shared})
+            for group, runs_of in ((made, runs), (base_made, base_runs))
         ]
         return difference(both[0], both[1], self.confidence)
 

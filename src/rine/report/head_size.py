@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from rine.encoder.config import EncoderConfig, TowerConfig
+from rine.encoder.facts import token_shape
 from rine.params import Params
 
 # blocks and width of the ViTs that open_clip and OpenAI name by a letter
@@ -23,25 +23,10 @@ def vit_size(name: str) -> tuple[int, int] | None:
 
 
 def encoder_sizes(params: Params | None, *scores: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """(blocks, width) by an encoder's name: as the params say, else as the name tells."""
-    sizes = {name: vit_size(name) for table in scores for name in sorted(table["backbone"].unique())}
-    for encoder in params.encoders.values() if params else ():
-        model = encoder.model
-        size = (model.layers, model.width) if isinstance(model, TowerConfig) else vit_size(model)
-        size = size or sizes.get(encoder.name)
-        sizes[encoder.name] = size and token_size(encoder, *size)
-    return {name: size for name, size in sizes.items() if size}
-
-
-def token_size(encoder: EncoderConfig, layers: int, width: int) -> tuple[int, int] | None:
-    """(blocks, width) of an entry's tokens, of a tower of so many blocks; None where its registers are not known."""
-    if encoder.token == "pooled":
-        return 1, width
-    n_blocks = layers if encoder.blocks == "all" else len(encoder.blocks)
-    if encoder.token == "cls+registers":
-        registers = encoder.model.registers if isinstance(encoder.model, TowerConfig) else 0
-        return (n_blocks, (1 + registers) * width) if registers else None
-    return n_blocks, width * (2 if encoder.token == "cls+mean" else 1)
+    """(blocks, width) of an encoder's tokens by its name: as the params say, else as the name tells."""
+    names = {name for table in scores for name in table["backbone"].unique()}
+    told = {name: size for name in sorted(names) if (size := vit_size(name))}
+    return told | {each.name: token_shape(each) for each in (params.encoders.values() if params else ())}
 
 
 def n_parameters(q: int, proj_dim: int, n_blocks: int, width: int) -> int:

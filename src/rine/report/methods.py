@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rine.features.table import PICTURE
+from rine.files import noted
 from rine.report.labels import label_settings, settings_of
 from rine.report.rules import UNSEEN, rule_value
 from rine.report.study import Study
@@ -115,9 +116,7 @@ def _baselines(study: Study) -> Iterator[Method]:
 
 
 def _detectors(study: Study) -> Iterator[Method]:
-    times: dict[str, float] = {}
-    if study.detector_times.is_file():
-        times = json.loads(study.detector_times.read_text(encoding="utf-8"))
+    times = noted(study.detector_times)
     assert study.params is not None
     for name in study.params.detectors or {}:
         folder = study.artifacts / "detect" / name

@@ -42,13 +42,13 @@ window.vegaEmbed = function (where, spec) {
 
 def write_template(path: Path = PLACE, notice: str = "") -> bool:
     """Write the template where it is not there yet or says something else; tells whether it was written."""
-    words = f'<p class="notice" role="note">{html.escape(notice)}</p>' if notice else "<!-- no notice -->"
-    if path.is_file() and words in path.read_text(encoding="utf-8"):
+    paragraph = f'<p class="notice" role="note">{html.escape(notice)}</p>' if notice else "<!-- no notice -->"
+    if path.is_file() and paragraph in path.read_text(encoding="utf-8"):
         return False
     from vl_convert import javascript_bundle  # a second and 50 MB: only where the file is to be made
 
     bundle = javascript_bundle("window.embedVega = vegaEmbed;")  # a local name would be minified away
-    page = _PAGE.replace("@notice", words).replace("@bundle", bundle.replace("</script", "<\\/script"))
+    page = _PAGE.replace("@notice", paragraph).replace("@bundle", bundle.replace("</script", "<\\/script"))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return True

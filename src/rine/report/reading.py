@@ -32,6 +32,18 @@ def study_scores(params: Params, artifacts: Path) -> pd.DataFrame:
     return together(path for path in paths if path.is_file())
 
 
+def folders_of(stage: str, params: Params) -> list[str]:
+    """The scores folders that a stage leaves in the artifacts; of the grid those of the encoder in force."""
+    if stage == "grid":
+        return [f"grid/{params.encoder}-{setting}" for setting in params.settings]
+    if stage == "ablate":
+        variants = params.ablate.variants if params.ablate else ()
+        return [f"ablate/{variant}/{setting}" for setting in params.settings for variant in variants]
+    if stage in ("epochs", "dataset_size"):
+        return [f"{stage}/{setting}" for setting in params.settings]
+    return [stage]
+
+
 def refuse_undrawn(scores: pd.DataFrame, origin: str) -> None:
     """Raise `ScoresError` that names the lines of a scores file which no table and no figure would show."""
     variant, study, setting = scores["variant"], scores["study"], scores["setting"]

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine.dataset.generators import FAMILY
+from rine.dataset.generators import FAMILY, RELEASED
 from rine.evaluation.intervals import Scored, scored
 from rine.evaluation.selection import RULES, grid_of, rules_table
 from rine.params import ReportConfig
 from rine.report.estimates import NONE, Intervals, Key
 from rine.scores import ImageScores, test_sets_of
 
-UNSEEN = ("leave_one_generator_out", "family_out")  # these have not seen the generator that they score
+# these have not seen the generator that they score
+UNSEEN = ("leave_one_generator_out", "leave_one_family_out", "family_out")
 HEADLINE = (*UNSEEN, "paper")
 ORDER = (
     *HEADLINE,
@@ -40,7 +41,7 @@ def rules_from_scores(scores: pd.DataFrame, encoder: str) -> pd.DataFrame:
     """Every rule on every setting of a scores table, among the runs of one encoder."""
     runs = scores[scores["study"].isin(["grid", "ldm"]) & (scores["backbone"] == encoder)]
     groups = runs.groupby("setting", sort=False)
-    tables = [rules_table(grid_of(rows, FAMILY)).assign(setting=name) for name, rows in groups]
+    tables = [rules_table(grid_of(rows, FAMILY, released=RELEASED)).assign(setting=name) for name, rows in groups]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
 
 
@@ -69,8 +70,9 @@ def rule_intervals(
     of_setting: dict[str, Scored] = {}
     for (setting, rule), rows in choices.groupby(["setting", "rule"], sort=False):
         images, sets = scores.get(str(setting)), sets_of(str(setting))
+        rows = rows.dropna(subset=["acc"])  # not those that the rule does not score
         chosen = rows.dropna(subset=list(CONFIGURATION)).set_index("generator")
-        if images is None or sets.empty:
+        if images is None or sets.empty or rows.empty:
             continue
         if str(setting) not in of_setting:
             of_setting[str(setting)] = scored(images.images, test_sets_of(images.images, sets), images.logits)

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS
+from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS, TITLE
 from rine.params import Params
 from rine.report import estimates, reading, rules
 from rine.report.labels import label, label_settings, labels_of, study_of
 from rine.scores import ImageScores
 from rine.scores.calibration import Calibration
+from rine.scores.test_sets import read_test_sets
 
-TEST_SETS = ["generator", "family", "study", "real", "fake"]  # columns
+TEST_SETS = ["generator", "family", "study", "real", "fake", "title", "released"]  # columns
 PUBLISHED_ENCODER = "ViT-L/14"  # of the paper's tables
 NOWHERE = Path(os.devnull)  # the folder of a study that is nothing but a scores file
 REPORTED_FROM = ("validate", "best", "grid", "ldm", "index")  # folders that `Study.reported` and its intervals read
@@ -50,6 +51,7 @@ class Study:
     timings: Path = NOWHERE  # seconds by stage, as JSON
     detector_times: Path = NOWHERE  # seconds a picture by detector, as JSON
     others: tuple[Path, ...] = ()  # scores folders of other studies, to be laid beside
+    encoder_speeds: Path = NOWHERE  # views and seconds of each feature set as it was last encoded, as JSON
     _images: dict[str, dict[str, ImageScores]] = field(default_factory=dict)
 
     @property
@@ -76,22 +78,10 @@ class Study:
         Those of `validate` have one run a seed, the first seed first; those of `grid` are of the encoder in force.
         """
         if stage not in self._images:
-            folders = [self.artifacts / folder for folder in self._folders(stage)]
+            names = reading.folders_of(stage, self.params) if self.params else []
+            folders = [self.artifacts / name for name in names]
             self._images[stage] = reading.image_scores(folders, self.class_labels, self.labels.values())
         return self._images[stage]
-
-    def _folders(self, stage: str) -> list[str]:
-        if self.params is None:
-            return []
-        settings = self.params.settings
-        if stage == "grid":
-            return [f"grid/{self.params.encoder}-{setting}" for setting in settings]
-        if stage == "ablate":
-            variants = self.params.ablate.variants if self.params.ablate else ()
-            return [f"ablate/{variant}/{setting}" for setting in settings for variant in variants]
-        if stage in ("epochs", "dataset_size"):
-            return [f"{stage}/{setting}" for setting in settings]
-        return [stage]
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """A CSV file of the artifacts by its path in them, such as `index/doctor.csv`."""
@@ -108,7 +98,8 @@ class Study:
 
     @cached_property
     def test_sets(self) -> pd.DataFrame:
-        return self.table("index/test_sets.csv", TEST_SETS)
+        file = self.artifacts / "index/test_sets.csv"
+        return read_test_sets(file) if file.is_file() else pd.DataFrame(columns=TEST_SETS)
 
     def sets_of(self, setting: str) -> pd.DataFrame:
         """The test sets of a setting's study: the paper never averages the two studies together."""
@@ -122,6 +113,20 @@ class Study:
     def family(self, generator: str) -> str:
         """Family of a generator: as the index says, else as the paper groups it, else "own"."""
         return self._of_generator("family", generator) or FAMILY.get(generator, "own")
+
+    def title(self, generator: str) -> str:
+        """Label of a generator; a data set of one's own is called by its own name, whatever that is elsewhere."""
+        titled = self._of_generator("title", generator)
+        return titled or (generator if generator in self.own_sets else TITLE.get(generator, generator))
+
+    def released(self, generator: str) -> str:
+        """When a generator was released; "" where nobody said."""
+        return self._of_generator("released", generator)
+
+    @cached_property
+    def own_sets(self) -> frozenset[str]:
+        """Test sets of one's own data, to which nothing was ever published."""
+        return frozenset(self.test_sets.loc[self.test_sets["title"] == "", "generator"])
 
     def _of_generator(self, column: str, generator: str) -> str:
         values = self.test_sets.loc[self.test_sets["generator"] == generator, column]
@@ -142,7 +147,8 @@ class Study:
     def published_models(self) -> pd.DataFrame:
         """Published scores of the paper's own choice: of the study's encoder where there is that, else the paper's."""
         there = set(self.published["backbone"])
-        return estimates.chosen(self.published, self.encoder if self.encoder in there else PUBLISHED_ENCODER)
+        chosen = estimates.chosen(self.published, self.encoder if self.encoder in there else PUBLISHED_ENCODER)
+        return chosen[~chosen["generator"].isin(self.own_sets)]
 
     def intervals(self, images: Mapping[str, ImageScores], by: str | None = None) -> estimates.Intervals:
         """Bootstrap intervals of some scores over the test sets of each setting's study."""
@@ -161,10 +167,24 @@ class Study:
         return rules.rules_from_select(self.artifacts / "select/rules.csv", self.params.encoder, self.labels)
 
     @cached_property
+    def _published_here(self) -> frozenset[str]:
+        """Test sets that are scored here and were published: others would compare nothing."""
+        return frozenset({*self.published["generator"]} & {*self.all_scores["generator"]} - self.own_sets)
+
+    @cached_property
     def published_rules(self) -> pd.DataFrame:
-        """The same of the published scores, on the test sets that are scored here: others would compare nothing."""
-        here = self.published["generator"].isin(self.all_scores["generator"])
+        """`rules` of the published scores, on the test sets that are scored here."""
+        here = self.published["generator"].isin(self._published_here)
         return rules.rules_from_scores(self.published[here], PUBLISHED_ENCODER)
+
+    @cached_property
+    def rules_beside_published(self) -> pd.DataFrame:
+        """`rules` on the test sets that were published too: what a published figure is compared with."""
+        of_grid = self.all_scores["study"].isin(["grid", "ldm"])
+        if {*self.all_scores.loc[of_grid, "generator"]} <= self._published_here:
+            return self.rules
+        here = self.all_scores["generator"].isin(self._published_here)
+        return rules.rules_from_scores(self.all_scores[here], self.encoder)
 
     @cached_property
     def rule_intervals(self) -> estimates.Intervals:
@@ -182,14 +202,14 @@ def gather(
     timings: Path,
     detector_times: Path = NOWHERE,
     others: tuple[Path, ...] = (),
+    encoder_speeds: Path = NOWHERE,
 ) -> Study:
     """The study that `params` describe; nothing of it has to be there."""
     ours, theirs = reading.study_scores(params, artifacts), reading.together(sorted(published.glob("*.csv")))
     labels = labels_of(ours, theirs, settings=params.settings)
     ours, theirs = label_settings(ours, labels), label_settings(theirs, labels)
-    return Study(
-        ours, theirs, params.encoders[params.encoder].name, labels, params, artifacts, timings, detector_times, others
-    )
+    name, places = params.encoders[params.encoder].name, (artifacts, timings, detector_times, others, encoder_speeds)
+    return Study(ours, theirs, name, labels, params, *places)
 
 
 def from_scores(path: Path, published: Path) -> Study:

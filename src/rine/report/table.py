@@ -40,7 +40,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `groups` are (title, number of columns) over `columns`; the first column names the row."""
+    """A table: `groups` are (title, number of columns) over `columns`; the first column names the row.
+
+    `dash` says why a cell has no value; it is a note where there is such a cell.
+    """
 
     key: str
     title: str
@@ -48,10 +51,13 @@ class Table:
     rows: Sequence[Row]
     groups: Sequence[tuple[str, int]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    dash: str = ""
 
     def __post_init__(self) -> None:
-        if any(cell.interval.endswith(FEW) for row in self.rows for cell in row.cells):
-            object.__setattr__(self, "notes", [*self.notes, FEW_NOTE])
+        cells = [cell for row in self.rows for cell in row.cells]
+        few = [FEW_NOTE] if any(cell.interval.endswith(FEW) for cell in cells) else []
+        without = [f"{MISSING} {self.dash}."] if self.dash and any(cell.text == MISSING for cell in cells) else []
+        object.__setattr__(self, "notes", [*self.notes, *without, *few])
 
 
 def text(value: object, mark: str = "") -> Cell:

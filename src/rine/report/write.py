@@ -76,7 +76,7 @@ def write_latex(report: Report, folder: Path) -> None:
         (folder / "latex" / f"{table.key}.tex").write_text(latex(table), encoding="utf-8")
 
 
-def write_metrics(study: Study, folder: Path) -> None:
+def write_means(study: Study, folder: Path) -> None:
     """report.json: headline means by setting; generators.json: accuracy and AP by setting and generator."""
     means, rules = by_generator(study.reported), study.rules
     # by the names that a user wrote in the params

@@ -23,7 +23,7 @@ from PIL import Image
 from rine.sample.cameras import camera_of, taken
 from rine.sample.folder import SampleError, check, keep_or_write, own_files, read_mark, write_mark
 from rine.sample.layout import Item, Sizes, lists, pictures
-from rine.sample.pixels import generator_of
+from rine.sample.pixels import rng_of
 from rine.sample.scenes import SCENES, paint
 from rine.sample.simulated import generated
 
@@ -67,7 +67,7 @@ def make_sample(
 
 def render(item: Item, seed: int) -> bytes:
     """The file of one picture: a pure function of the item and the seed."""
-    rng = generator_of(seed, item.path)
+    rng = rng_of(seed, item.path)
     scene = SCENES[item.scene]
     image = taken(paint(scene, *item.shape, rng), scene, camera_of(item.source, seed), rng)
     if item.generator:

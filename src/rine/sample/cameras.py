@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rine.sample.pixels import Picture, between, generator_of, mean, noise, smoothed
+from rine.sample.pixels import Pixels, between, mean, noise, rng_of, smoothed
 from rine.sample.scenes import Scene
 
 
@@ -22,7 +22,7 @@ class Camera:
 
 def camera_of(source: str, seed: int) -> Camera:
     """Every image set has its own camera, used for its real pictures and for what its generator has learned from."""
-    rng = generator_of(seed, "camera", source)
+    rng = rng_of(seed, "camera", source)
     return Camera(
         softness=between(rng, 0.08, 0.18),
         grain=between(rng, 0.001, 0.002),
@@ -31,7 +31,7 @@ def camera_of(source: str, seed: int) -> Camera:
     )
 
 
-def taken(image: Picture, scene: Scene, camera: Camera, rng: np.random.Generator) -> Picture:
+def taken(image: Pixels, scene: Scene, camera: Camera, rng: np.random.Generator) -> Pixels:
     """The picture as the camera gives it, with automatic exposure and a good part of an automatic white balance."""
     image = smoothed(image, camera.softness)
     red, green, blue = (mean(image[:, :, c]) for c in range(3))

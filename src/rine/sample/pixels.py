@@ -11,14 +11,14 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.float32]  # (H, W, 3) in 0..1, or (H, W) for a texture
+Pixels = NDArray[np.float32]  # (H, W, 3) in 0..1, or (H, W) for a texture
 
 # Of a 2x up-sampling: the values at 2i and at 2i + 1 from the pixels i - 1, i, i + 1
 Taps = tuple[tuple[float, ...], ...]
 BILINEAR: Taps = ((0.25, 0.75, 0.0), (0.0, 0.75, 0.25))
 
 
-def generator_of(seed: int, *key: str) -> np.random.Generator:
+def rng_of(seed: int, *key: str) -> np.random.Generator:
     """Random numbers that depend on the seed and on the key alone, never on order or on who asks."""
     digest = hashlib.blake2b("\0".join(key).encode(), digest_size=16).digest()
     words = [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)]
@@ -37,13 +37,13 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float3
     return ((total - 510.0) * np.float32(1 / 147.8)).reshape(shape)
 
 
-def shifted(image: Picture, axis: int, step: int) -> Picture:
+def shifted(image: Pixels, axis: int, step: int) -> Pixels:
     """The neighbour `step` (-1 or 1) pixels along `axis`, the edge repeated."""
     n = image.shape[axis]
     return np.take(image, np.clip(np.arange(n) + step, 0, n - 1), axis=axis)
 
 
-def doubled(image: Picture, taps: Taps = BILINEAR) -> Picture:
+def doubled(image: Pixels, taps: Taps = BILINEAR) -> Pixels:
     """(H, W, ...) -> (2H, 2W, ...): interpolation, or a stride-2 transposed convolution, by its taps for each phase."""
     for axis in (0, 1):
         before, after = shifted(image, axis, -1), shifted(image, axis, 1)
@@ -54,7 +54,7 @@ def doubled(image: Picture, taps: Taps = BILINEAR) -> Picture:
     return image
 
 
-def smoothed(image: Picture, weight: float) -> Picture:
+def smoothed(image: Pixels, weight: float) -> Pixels:
     """Blur by the taps (w, 1 - 2w, w) along both axes."""
     for axis in (0, 1):
         image = np.float32(1 - 2 * weight) * image + np.float32(weight) * (
@@ -63,7 +63,7 @@ def smoothed(image: Picture, weight: float) -> Picture:
     return image
 
 
-def texture(rng: np.random.Generator, size: int) -> Picture:
+def texture(rng: np.random.Generator, size: int) -> Pixels:
     """(size, size) of fractal noise, whose amplitude spectrum falls about as 1/f; `size` is 3 times a power of two."""
     field = noise(rng, (3, 3))
     amplitude = 1.0
@@ -74,6 +74,6 @@ def texture(rng: np.random.Generator, size: int) -> Picture:
     return field
 
 
-def mean(channel: Picture) -> float:
+def mean(channel: Pixels) -> float:
     """The mean, by whole numbers, whose sum does not depend on the order in which a processor adds."""
     return max(1, int(np.rint(channel * np.float32(255)).astype(np.int64).sum())) / channel.size / 255

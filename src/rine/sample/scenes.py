@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rine.sample.pixels import Picture, between, texture
+from rine.sample.pixels import Pixels, between, texture
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ SCENES: dict[str, Scene] = {
 }  # fmt: skip
 
 
-def palette(colours: tuple[str, ...]) -> Picture:
+def palette(colours: tuple[str, ...]) -> Pixels:
     """(n, 3) in 0..1 of #rrggbb."""
     return np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours], dtype=np.float32)
 
 
-def paint(scene: Scene, height: int, width: int, rng: np.random.Generator) -> Picture:
+def paint(scene: Scene, height: int, width: int, rng: np.random.Generator) -> Pixels:
     """A picture (height, width, 3) of the scene, in 0..1, before any camera."""
     upper, lower = palette(scene.upper), palette(scene.lower)
     field = texture(rng, 384)
@@ -118,12 +118,12 @@ def paint(scene: Scene, height: int, width: int, rng: np.random.Generator) -> Pi
 
 
 def _leaf(
-    image: Picture,
-    field: Picture,
+    image: Pixels,
+    field: Pixels,
     scene: Scene,
     at: tuple[float, float],
     radius: float,
-    colour: Picture,
+    colour: Pixels,
     rng: np.random.Generator,
 ) -> None:
     """Paint one shape over the picture, in place: rounded, lit from one side, with texture, its edge a pixel wide."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rine.sample.pixels import BILINEAR, Picture, Taps, between, doubled, generator_of, noise, smoothed
+from rine.sample.pixels import BILINEAR, Pixels, Taps, between, doubled, noise, rng_of, smoothed
 
 NEAREST: Taps = ((0.0, 1.0, 0.0), (0.0, 1.0, 0.0))
 TRANSPOSED: Taps = (
@@ -121,7 +121,7 @@ NETWORKS = {
 NETWORK = {name: network for network, names in NETWORKS.items() for name in names}
 
 
-def generated(image: Picture, name: str, rng: np.random.Generator) -> Picture:
+def generated(image: Pixels, name: str, rng: np.random.Generator) -> Pixels:
     """What the generator makes of a camera's picture (H, W, 3); H and W are multiples of 2**doublings.
 
     A generator's kernels are the same in every picture, so they depend on its network alone; `rng` draws its noise.
@@ -150,12 +150,12 @@ def generated(image: Picture, name: str, rng: np.random.Generator) -> Picture:
     return np.clip(fake, 0, 1)
 
 
-def _kernels(generator: Generator, network: str, depth: int) -> tuple[Taps, Picture, Picture]:
+def _kernels(generator: Generator, network: str, depth: int) -> tuple[Taps, Pixels, Pixels]:
     """Taps (2 phases of 3) and, for each of the four positions and three colours, gain and bias (2, 2, 3)."""
-    style = generator_of(0, "style", generator.style, str(depth))
-    own = generator_of(0, "network", network, str(depth))
+    style = rng_of(0, "style", generator.style, str(depth))
+    own = rng_of(0, "network", network, str(depth))
 
-    def differences(shape: tuple[int, ...]) -> Picture:
+    def differences(shape: tuple[int, ...]) -> Pixels:
         # the last doubling is the best learned
         return np.float32(generator.trace * (0.35, 0.7, 1.0)[depth - 1]) * (
             np.float32(0.6) * noise(style, shape) + np.float32(0.45) * noise(own, shape)
@@ -171,9 +171,9 @@ def _kernels(generator: Generator, network: str, depth: int) -> tuple[Taps, Pict
     return tuple(tuple(2 * v / total for v in row) for row in rows), 1 + gain, bias
 
 
-def _cast(generator: Generator, network: str) -> Picture:
+def _cast(generator: Generator, network: str) -> Pixels:
     """(3,) a tint: mostly towards magenta, as what all have in common, then the style's and the network's own."""
-    style, own = generator_of(0, "cast", generator.style), generator_of(0, "cast", network)
+    style, own = rng_of(0, "cast", generator.style), rng_of(0, "cast", network)
     tint = (
         np.array([0.7, -1.0, 0.7], dtype=np.float32)
         + np.float32(0.3) * noise(style, (3,))
@@ -182,13 +182,13 @@ def _cast(generator: Generator, network: str) -> Picture:
     return np.float32(generator.cast) * tint
 
 
-def halved(image: Picture) -> Picture:
+def halved(image: Pixels) -> Pixels:
     """(H, W, 3) -> (H/2, W/2, 3): the mean of each square of four, softened first against aliasing."""
     image = smoothed(image, 0.1)
     return np.float32(0.25) * (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2])
 
 
-def _oval(height: int, width: int) -> Picture:
+def _oval(height: int, width: int) -> Pixels:
     """(H, W, 1): one inside the face, which fills the middle of the picture, zero outside, with a soft border."""
     y = (np.arange(height, dtype=np.float32)[:, None, None] - height / 2) / np.float32(0.38 * height)
     x = (np.arange(width, dtype=np.float32)[None, :, None] - width / 2) / np.float32(0.32 * width)

@@ -21,9 +21,9 @@ FPR1, FPR5 = 0.01, 0.05  # false alarm rates of the two thresholds
 class Calibration:
     """Probability = sigmoid(scale * logit + bias); a logit above a threshold counts as an alarm.
 
-    `scale` is one over the temperature. `n` counts the validation pictures; with `n` 0 nothing was fitted,
-    scale and bias change nothing, and `reason` says why. A `reason` beside a fit says what it lacks. Plain
-    numbers: `asdict` is JSON.
+    `scale` is one over the temperature. `n` counts the pictures of both classes that were fitted on; with `n` 0
+    probabilities are not calibrated, and `reason` says why. Thresholds without them (`alarms_only`) come from real
+    pictures alone. A `reason` beside a fit says what it lacks. Plain numbers: `asdict` is JSON.
     """
 
     scale: float = 1.0
@@ -36,6 +36,11 @@ class Calibration:
     @property
     def fitted(self) -> bool:
         return self.n > 0
+
+    @property
+    def alarms_only(self) -> bool:
+        """Thresholds from real pictures alone: what false alarms are is known, what is found is not."""
+        return not self.fitted and self.threshold_fpr1 is not None
 
 
 def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
@@ -63,16 +68,39 @@ def fit(labels: np.ndarray, logits: np.ndarray) -> Calibration:
     if scale <= 0:
         return Calibration(reason="on the validation pictures, real ones score higher than synthetic ones")
     real = logits[~labels]
-    # a false alarm rate cannot be finer than one picture of the sample
-    coarse = [f"{level:.0%}" for level in (FPR1, FPR5) if _allowed_above(len(real), level) < 0]
-    few = f"{len(real)} real validation pictures are too few for {' and '.join(coarse)} false alarms"
-    return Calibration(
-        scale,
-        bias,
-        threshold_fpr1=_threshold(real, FPR1),
-        threshold_fpr5=_threshold(real, FPR5),
-        n=n,
-        reason=f"{few}; the highest of them stands in" if coarse else "",
+    return Calibration(scale, bias, _threshold(real, FPR1), _threshold(real, FPR5), n, _too_few(len(real)))
+
+
+def fit_alarms(real: np.ndarray) -> Calibration:
+    """Thresholds from logits (M,) of real pictures alone; nothing is then called real, since misses are unknown.
+
+    Probabilities are not calibrated: 0.5 is put at the threshold for 1 % false alarms, and no more is meant by them.
+    """
+    real = np.asarray(real, dtype=np.float64)
+    if len(real) < FEWEST:
+        return Calibration(reason=f"{len(real)} real pictures; at least {FEWEST} are needed")
+    if not np.isfinite(real).all():
+        return Calibration(reason="scores are not finite")
+    threshold = _threshold(real, FPR1)
+    reason = "fitted on real pictures alone, so probabilities are not calibrated and nothing is called real"
+    few = _too_few(len(real))
+    return Calibration(1.0, -threshold, threshold, _threshold(real, FPR5), reason=f"{reason}; {few}" if few else reason)
+
+
+def needed(level: float) -> int:
+    """How many real pictures it takes to promise a false alarm rate: 99 for 1 %, 19 for 5 %."""
+    return math.ceil(1 / level - 1e-9) - 1
+
+
+def _too_few(n_real: int) -> str:
+    """What so few real pictures cannot promise: a false alarm rate cannot be finer than one picture of the sample."""
+    coarse = [level for level in (FPR1, FPR5) if n_real < needed(level)]
+    if not coarse:
+        return ""
+    levels, numbers = (" and ".join(map(str, each)) for each in ([f"{x:.0%}" for x in coarse], map(needed, coarse)))
+    return (
+        f"{n_real} real validation pictures are too few for {levels} false alarms ({numbers} are needed); "
+        f"the highest of them stands in, which promises {1 / (n_real + 1):.1%}"
     )
 
 
@@ -88,7 +116,7 @@ def verdict(calibration: Calibration, logit: float) -> tuple[Verdict, float]:
 
     Synthetic: above the threshold for 1 % false alarms, and the probability agrees. Real: below that for 5 %,
     and the probability agrees. All between is inconclusive, and so is everything where there are no
-    thresholds.
+    thresholds; with thresholds from real pictures alone nothing is real.
     """
     z = min(max(calibration.scale * float(logit) + calibration.bias, -700.0), 700.0)
     p = 1 / (1 + math.exp(-z))
@@ -96,7 +124,7 @@ def verdict(calibration: Calibration, logit: float) -> tuple[Verdict, float]:
         return "inconclusive", p
     if logit > calibration.threshold_fpr1 and p > 0.5:
         return "synthetic", p
-    if logit <= calibration.threshold_fpr5 and p < 0.5:
+    if logit <= calibration.threshold_fpr5 and p < 0.5 and not calibration.alarms_only:
         return "real", p
     return "inconclusive", p
 

@@ -33,5 +33,5 @@ def average_precision_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndar
         ranked[:, 1:] != ranked[:, :-1]
     ]
     last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
-    found = np.take_along_axis(np.cumsum(hits, axis=1), last, axis=1)
-    return (hits * found / (last + 1)).sum(axis=1) / positive.sum()
+    hits_above = np.take_along_axis(np.cumsum(hits, axis=1), last, axis=1)
+    return (hits * hits_above / (last + 1)).sum(axis=1) / positive.sum()

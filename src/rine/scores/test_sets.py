@@ -29,16 +29,17 @@ class TestSet:
 def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]:
     """The test sets (columns generator, family, real, fake) that have pictures here, in the table's order.
 
-    Raises `ScoresError` for one whose pictures are all of one class, and for a picture that counts twice in
+    Those of one class, which say so by an empty column, have neither AP nor accuracy and are left out: `one_class_of`
+    has them. Raises `ScoresError` for one whose pictures are all of one class, and for a picture that counts twice in
     one.
     """
     test = (images["split"] == "test").to_numpy()
     label, source = images["label"].to_numpy(), images["source"].to_numpy()
     found = []
-    columns = [test_sets[column].astype(str) for column in ("generator", "family", "real", "fake")]
+    columns = [test_sets[column].fillna("").astype(str) for column in ("generator", "family", "real", "fake")]
     for line, (generator, family, of_real, of_fake) in enumerate(zip(*columns, strict=True), start=2):
         real, fake = (source == of_real) & (label == 0) & test, (source == of_fake) & (label == 1) & test
-        if not real.any() and not fake.any():
+        if (not real.any() and not fake.any()) or not (of_real and of_fake):
             continue
         if not (real.any() and fake.any()):
             lacks, column, name = ("real", "real", of_real) if fake.any() else ("synthetic", "fake", of_fake)
@@ -61,6 +62,21 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
 test_sets_of.__test__ = False  # type: ignore[attr-defined]
 
 
+def one_class_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]:
+    """The test sets of real or of synthetic pictures alone that have pictures here; each picture once."""
+    found = []
+    for row in test_sets.fillna("").astype(str).itertuples(index=False):
+        if bool(row.real) == bool(row.fake):
+            continue
+        label, source = (0, row.real) if row.real else (1, row.fake)
+        mine = images[(images["split"] == "test") & (images["label"] == label) & (images["source"] == source)]
+        rows = np.asarray(mine.drop_duplicates("digest").index)
+        if len(rows):
+            labels = np.full(len(rows), bool(label))
+            found.append(TestSet(str(row.generator), str(row.family), str(row.real), str(row.fake), rows, labels))
+    return found
+
+
 def with_both_classes(images: pd.DataFrame, test_sets: pd.DataFrame) -> pd.DataFrame:
     """The rows of `test_sets` of which `images`, of another method say, has real and synthetic test pictures."""
     test = images[images["split"] == "test"]
@@ -71,5 +87,5 @@ def with_both_classes(images: pd.DataFrame, test_sets: pd.DataFrame) -> pd.DataF
 
 
 def read_test_sets(file: Path) -> pd.DataFrame:
-    """The table that `prepare` made: generator, family, study, real, fake."""
-    return pd.read_csv(file)
+    """The table that `prepare` made, the fields of its `TestSet`: all text, empty where one has none."""
+    return pd.read_csv(file, dtype=str, keep_default_na=False)

@@ -4,78 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from importlib.resources import files as package_files
 from typing import Annotated, Any
 
 from fastapi import FastAPI, File, HTTPException, Query, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rine import __version__
-from rine.detector import Detector, Verdict
-from rine.detector.explain import Block, Cell, Change
+from rine.detector import Detector
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
+from rine.serve.answers import Evidence, Health, Model, Predictions, Problem, describe
 from rine.serve.limits import Limits
 from rine.serve.manners import Manners
 from rine.serve.settings import HOST, ServeSettings
 from rine.serve.worker import QueueFull, Worker
 
 LONGEST_NAME = 255  # characters of a file's name that come back
-ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
-
-
-class Predictions(BaseModel):
-    """A row for each file, in the order in which they were sent: the columns of `rine predict`."""
-
-    results: list[Verdict]
-
-
-class Evidence(BaseModel):
-    """What a verdict rests on, as `rine explain` writes it."""
-
-    verdict: Verdict
-    width: int
-    height: int
-    map: list[Cell]
-    blocks: list[Block]
-    changes: list[Change]
-    same: int
-    stability: str
-
-
-class Model(BaseModel):
-    """The model in use, its card's figures, and the server's limits."""
-
-    name: str
-    version: str
-    encoder: str
-    device: str
-    crop: int
-    about: str
-    classes: list[str]
-    training: dict[str, Any]
-    calibration: dict[str, Any]
-    threshold: float | None
-    limits: dict[str, float]
-
-
-class Health(BaseModel):
-    """Whether the server answers, how many pictures wait, and how many it has judged since it started."""
-
-    status: str
-    model: str
-    waiting: int
-    served: int
-
-
-class Problem(BaseModel):
-    """Why a request was refused."""
-
-    detail: str
+SCRIPT = "text/javascript"
+ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": SCRIPT, "evidence.js": SCRIPT}
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -150,24 +99,6 @@ def _add_api(app: FastAPI, worker: Worker, settings: ServeSettings) -> None:
     async def model() -> Model:
         """The model in use and the server's limits."""
         return describe(detector, settings)
-
-
-def describe(detector: Detector, settings: ServeSettings) -> Model:
-    """What GET /model says."""
-    meta = detector.meta
-    return Model(
-        name=detector.name,
-        version=__version__,
-        encoder=detector.encoder.config.name,
-        device=detector.encoder.device,
-        crop=detector.encoder.image_size,
-        about=" ".join([str(meta.get("about") or ""), *(f"Caution: {words}." for words in detector.cautions)]).strip(),
-        classes=list(meta["classes"]),
-        training=dict(meta["training"]),
-        calibration=asdict(detector.calibration),
-        threshold=detector.threshold,
-        limits=asdict(settings),
-    )
 
 
 def _add_page(app: FastAPI) -> None:

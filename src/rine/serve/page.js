@@ -1,7 +1,7 @@
 // The page of `rine serve`: pictures in, a verdict for each, its evidence when asked for. No library, no network.
 "use strict";
 
-const COLUMNS = ["path", "verdict", "probability", "logit", "model", "crops", "seconds", "error"];
+const COLUMNS = ["path", "verdict", "probability", "logit", "model", "crops", "seconds", "error", "remark", "low", "high"];
 const AT_ONCE = 4; // requests under way: enough to fill the server's batch, few enough to show progress
 const TRIES = 8; // for a server whose queue is full
 
@@ -10,6 +10,8 @@ const rows = []; // in the order in which pictures came: {file, item, result}
 const waiting = [];
 let underWay = 0;
 let done = 0;
+let thresholds = {}; // probabilities at which verdicts begin
+let shown = ""; // the only kind that is shown
 let limits = { upload_mb: Infinity, pixels: Infinity };
 
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
@@ -73,8 +75,23 @@ function add(files) {
     waiting.push(row);
     $("results").append(item);
   }
-  $("heading").hidden = false;
+  $("desk").hidden = false;
   $("clear").disabled = false;
+  count();
+  while (underWay < AT_ONCE && waiting.length) work();
+}
+
+// Another crop rule is another question: all that was judged is judged again
+function again() {
+  for (const row of rows) {
+    row.result = null;
+    row.evidence = false;
+    row.item.className = "row";
+    row.item.querySelector("details").open = false;
+    row.item.querySelector(".evidence").replaceChildren();
+  }
+  waiting.splice(0, waiting.length, ...rows);
+  done = 0;
   count();
   while (underWay < AT_ONCE && waiting.length) work();
 }
@@ -84,8 +101,10 @@ async function work() {
   while (waiting.length) {
     const row = waiting.shift();
     row.item.querySelector(".badge").textContent = "looking";
-    row.result = await judge(row.file);
-    if (rows.includes(row)) {
+    const rule = $("crops").value;
+    const result = await judge(row.file);
+    if (rows.includes(row) && rule === $("crops").value) {
+      row.result = result;
       done++;
       show(row);
       count();
@@ -98,12 +117,20 @@ function show({ item, result }) {
   const failed = result.error !== null;
   item.classList.add(failed ? "failed" : result.verdict, "judged");
   item.querySelector(".badge").textContent = failed ? "unreadable" : result.verdict;
-  item.querySelector(".figures").textContent = failed
-    ? result.error
-    : `probability of being synthetic ${percent(result.probability)}, logit ${result.logit.toFixed(2)}`;
+  const figures = item.querySelector(".figures");
+  if (failed) figures.textContent = result.error;
+  else figures.replaceChildren(element("span", { class: "percent", text: `probability of being synthetic ${percent(result.probability)}` }));
+  item.querySelector(".remark").textContent = result.remark ?? "";
   item.querySelector("details").hidden = failed;
-  if (failed) item.querySelector(".meter").remove();
-  else item.querySelector(".meter span").style.width = `${100 * result.probability}%`;
+  item.querySelector(".meter").hidden = failed;
+  if (failed) return;
+  item.querySelector(".meter span").style.width = `${100 * result.probability}%`;
+  const marks = Object.entries(thresholds).map(([kind, value]) => {
+    const mark = element("i", { class: "mark", title: `${kind} ${kind === "real" ? "below" : "above"} ${percent(value)}` });
+    mark.style.left = `${100 * value}%`;
+    return mark;
+  });
+  item.querySelector(".meter").replaceChildren(item.querySelector(".meter span"), ...marks);
 }
 
 let spoken = 0;
@@ -114,6 +141,7 @@ function count() {
   $("progress").value = done;
   $("counted").textContent = `${done} of ${all} judged`;
   $("download").disabled = done === 0;
+  arrange();
   // Not every picture: a screen reader would do nothing but count
   if (all && (done === all || Date.now() - spoken > 4000)) {
     spoken = Date.now();
@@ -121,12 +149,31 @@ function count() {
   }
 }
 
+const kindOf = ({ result }) => (result === null ? "waiting" : result.error === null ? result.verdict : "unreadable");
+
+// How many of each kind there are, as buttons that show them alone; the order that was asked for
+function arrange() {
+  const n = new Map(["synthetic", "inconclusive", "real", "unreadable", "waiting"].map((kind) => [kind, 0]));
+  for (const row of rows) n.set(kindOf(row), n.get(kindOf(row)) + 1);
+  if (!n.get(shown)) shown = "";
+  const buttons = [["", rows.length], ...n].filter(([kind, number]) => number || !kind).map(([kind, number]) => {
+    const button = element("button", { type: "button", "aria-pressed": kind === shown, text: `${kind || "all"} ${number}`, class: kind });
+    button.addEventListener("click", () => { shown = kind; arrange(); $("kinds").querySelector('[aria-pressed="true"]').focus(); });
+    return button;
+  });
+  const focused = $("kinds").contains(document.activeElement);
+  $("kinds").replaceChildren(...buttons);
+  if (focused) $("kinds").querySelector('[aria-pressed="true"]').focus();
+  for (const row of rows) row.item.hidden = shown !== "" && kindOf(row) !== shown;
+  const by = { added: () => 0, synthetic: (row) => -(row.result?.probability ?? -1), real: (row) => row.result?.probability ?? 2 }[$("sort").value];
+  const wanted = [...rows].sort((a, b) => by(a) - by(b)).map((row) => row.item);
+  // moving a row that stands where it should would close what is open in it
+  if (wanted.some((item, i) => $("results").children[i] !== item)) $("results").replaceChildren(...wanted);
+}
+
 function summary() {
   const n = {};
-  for (const { result } of rows) {
-    const kind = result.error === null ? result.verdict : "unreadable";
-    n[kind] = (n[kind] || 0) + 1;
-  }
+  for (const row of rows) n[kindOf(row)] = (n[kindOf(row)] || 0) + 1;
   const parts = Object.entries(n).map(([kind, number]) => `${number} ${kind}`);
   return `Done: ${rows.length} ${rows.length === 1 ? "picture" : "pictures"}, ${parts.join(", ")}`;
 }
@@ -135,7 +182,7 @@ function clear() {
   for (const row of rows) URL.revokeObjectURL(row.url);
   rows.length = waiting.length = done = 0;
   $("results").replaceChildren();
-  $("heading").hidden = $("clear").disabled = true;
+  $("desk").hidden = $("clear").disabled = true;
   count();
   $("status").textContent = "The list is empty";
   $("choose").focus();
@@ -154,105 +201,16 @@ function field(value) {
 function download() {
   const judged = rows.filter((row) => row.result);
   const lines = [COLUMNS.join(","), ...judged.map(({ result }) => COLUMNS.map((name) => field(result[name])).join(","))];
-  const url = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
-  const link = element("a", { href: url, download: "verdicts.csv" });
+  offer(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }), "verdicts.csv");
+}
+
+function offer(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const link = element("a", { href: url, download: name });
   document.body.append(link);
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
-}
-
-// ---------------------------------------------------------------- evidence
-
-async function showEvidence(row) {
-  if (row.evidence) return;
-  row.evidence = true;
-  const place = row.item.querySelector(".evidence");
-  place.replaceChildren(element("p", { text: "Looking closer …" }));
-  $("status").textContent = "Gathering evidence";
-  try {
-    const found = await post("explain", "file", row.file);
-    place.replaceChildren(
-      element("h4", { text: "Where" }), ...map(found, row),
-      element("h4", { text: `After mild changes: ${found.stability}` }), ...changes(found),
-      element("h4", { text: "Which blocks of the encoder" }), ...blocks(found),
-    );
-    $("status").textContent = `Evidence: ${found.stability}`;
-  } catch (error) {
-    row.evidence = false; // opening it again tries again
-    place.replaceChildren(element("p", { text: `No evidence: ${error.message}` }));
-    $("status").textContent = `No evidence: ${error.message}`;
-  }
-}
-
-function svg(name, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-// Borders of tiles: halfway between the middles of neighbouring crops, and the picture's own
-function borders(starts, size, side) {
-  const middles = [...new Set(starts)].sort((a, b) => a - b).map((start) => start + size / 2);
-  const inner = middles.slice(1).map((middle, i) => (middle + middles[i]) / 2);
-  return new Map(middles.map((middle, i) => [middle - size / 2, [inner[i - 1] ?? 0, inner[i] ?? side]]));
-}
-
-function map({ map: cells, width, height }, row) {
-  const overlay = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  const across = borders(cells.map((cell) => cell.left), cells[0].size, width);
-  const down = borders(cells.map((cell) => cell.top), cells[0].size, height);
-  for (const { left, top, probability } of cells) {
-    const [[x, right], [y, bottom]] = [across.get(left), down.get(top)];
-    const fill = probability >= 0.5 ? "#d1360f" : "#1462c4";
-    const strength = 0.08 + 0.9 * Math.abs(probability - 0.5);
-    overlay.append(svg("rect", { x, y, width: right - x, height: bottom - y, fill, "fill-opacity": strength.toFixed(3) }));
-    const size = Math.min(right - x, bottom - y) / 4;
-    const text = svg("text", { x: (x + right) / 2, y: (y + bottom) / 2, "font-size": size, "stroke-width": size / 6 });
-    text.textContent = Math.round(100 * probability);
-    overlay.append(text);
-  }
-  const all = cells.map((cell) => cell.probability);
-  const range = all.length > 1 ? `from ${percent(Math.min(...all))} to ${percent(Math.max(...all))}` : percent(all[0]);
-  const caption = `Probability of being synthetic over ${all.length} ${all.length === 1 ? "crop" : "crops"}: ${range}`;
-  const frame = element("div", { class: "map" }, element("img", { src: row.url, alt: caption }), overlay);
-  return [frame, element("p", { class: "small", text: `${caption}. Red speaks for synthetic, blue for real.` })];
-}
-
-// Columns are [name, class]
-function table(head, body) {
-  const header = element("tr", {}, ...head.map(([text, kind = ""]) => element("th", { scope: "col", text, class: kind })));
-  return element("div", { class: "scroll" },
-    element("table", {}, element("thead", {}, header), element("tbody", {}, ...body)));
-}
-
-function changes({ changes: all, verdict }) {
-  const different = all.filter((change) => change.verdict !== verdict.verdict);
-  const words = different.length
-    ? `Another verdict after: ${different.map((change) => `${change.name} (${change.verdict})`).join("; ")}.`
-    : "Another verdict after none of them.";
-  const body = all.map((change) => element("tr", {},
-    element("th", { scope: "row", text: change.name }),
-    element("td", { text: change.verdict, class: change.verdict === verdict.verdict ? "" : "changed" }),
-    element("td", { text: percent(change.probability), class: "number" })));
-  const list = table([["change"], ["verdict"], ["probability", "number"]], body);
-  return [element("p", { text: words }),
-    element("details", { class: "inner" }, element("summary", { text: `All ${all.length} changes` }), list)];
-}
-
-function blocks({ blocks: all }) {
-  const most = Math.max(...all.map((block) => block.weight));
-  const body = all.map(({ block, weight, change }) => {
-    const bar = element("span");
-    bar.style.width = `${(100 * weight) / most}%`;
-    const effect = change === null ? "unknown" : `${change >= 0 ? "+" : "−"}${Math.abs(change).toPrecision(3)}`;
-    return element("tr", {}, element("th", { scope: "row", text: block }),
-      element("td", { text: percent(weight), class: "number" }), element("td", { class: "share" }, bar),
-      element("td", { text: effect, class: "number" }));
-  });
-  const words = "The weight is the block's mean share in the importance estimator. The effect is what the logit loses when " +
-    "the block shows the mean of the training pictures: above zero it speaks for synthetic.";
-  return [table([["block"], ["weight", "number"], [""], ["effect", "number"]], body), element("p", { class: "small", text: words })];
 }
 
 // ---------------------------------------------------------------- ways in
@@ -288,6 +246,9 @@ async function start() {
   });
   $("clear").addEventListener("click", clear);
   $("download").addEventListener("click", download);
+  $("crops").addEventListener("change", again);
+  $("sort").addEventListener("change", arrange);
+  $("numbers").addEventListener("change", (event) => document.body.classList.toggle("words", !event.target.checked));
   addEventListener("paste", (event) => add([...event.clipboardData.files]));
   addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -302,7 +263,8 @@ async function start() {
   const model = await (await fetch("model")).json();
   limits = model.limits;
   $("limits").textContent = `up to ${limits.upload_mb} MB and ${Math.floor(limits.pixels / 1e6)} megapixels each`;
-  $("model").textContent = `Model ${model.name} on ${model.encoder}, rine ${model.version}; trained on ${model.classes.join(", ") || "all classes"}.`;
+  $("model").textContent = `Model ${model.name} on ${model.encoder}, rine ${model.version}; learnt from ${model.trained_on}.`;
+  thresholds = model.thresholds;
   $("about").textContent = model.about;
   $("about").hidden = !model.about;
 }

@@ -15,10 +15,14 @@ import numpy as np
 from rine import apart
 from rine.apart import Limits
 from rine.detector import Detector, Loaded, Verdict
-from rine.detector.explain import Explanation, explain
+from rine.detector.evidence import Explanation
+from rine.detector.explain import explain
+from rine.detector.inputs import provenance_of
+from rine.detector.origin import digest_of
 from rine.device import usable_cores
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
+from rine.provenance import Provenance
 from rine.serve.settings import ServeSettings
 
 LARGE = 2  # decoded pictures, whole for their evidence, that are in memory at once
@@ -38,7 +42,16 @@ class _Job:
     result: Future[Any] = field(default_factory=Future)
 
 
-_Decoded = tuple[_Job, Loaded | np.ndarray]  # crops, or all pixels where there is evidence to gather
+@dataclass(frozen=True)
+class _Whole:
+    """A picture whose evidence is to be gathered: all its pixels, and what its file says."""
+
+    pixels: np.ndarray
+    sha256: str | None
+    provenance: Provenance | None
+
+
+_Decoded = tuple[_Job, Loaded | _Whole]
 
 
 class Worker:
@@ -55,7 +68,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 
     def __enter__(self) -> Worker:
-        apart.start("rine.pixels.crops")
+        apart.start("rine.changes")
         self._thread.start()
         return self
 
@@ -96,7 +109,10 @@ class Worker:
         limits: Limits = {"seconds": self.settings.picture_seconds, "wall": max(0.0, job.ends - time.monotonic())}
         try:
             if job.cells:
-                self._decoded.put((job, self.detector.pixels(job.file, limits)))
+                pixels = self.detector.pixels(job.file, limits)
+                job.file.seek(0)
+                content = job.file.read()
+                self._decoded.put((job, _Whole(pixels, digest_of(content), provenance_of(content, limits))))
             else:
                 self._decoded.put((job, self.detector.read(job.file, job.crops, job.name, limits)))
         except Exception as error:  # of this picture, whatever it is
@@ -120,7 +136,7 @@ class Worker:
                     break
                 batch.append(following)
             batch = self._wanted(batch)
-            if batch and isinstance(picture, np.ndarray):
+            if batch and isinstance(picture, _Whole):
                 self._explain(job, picture)
             elif batch:
                 self._judge(batch)
@@ -153,9 +169,10 @@ class Worker:
         for (job, _), verdict in zip(batch, verdicts, strict=True):
             self._answer(job, verdict)
 
-    def _explain(self, job: _Job, pixels: np.ndarray) -> None:
+    def _explain(self, job: _Job, whole: _Whole) -> None:
         try:
-            self._answer(job, explain(self.detector, pixels, job.crops, job.cells, name=job.name))
+            found = (whole.sha256, whole.provenance)
+            self._answer(job, explain(self.detector, whole.pixels, job.crops, job.cells, job.name, *found))
         except Exception as error:
             words = f"the model failed on it ({type(error).__name__})"
             self._answer(job, UnreadablePicture(job.name, words))

@@ -1,1 +1,1 @@
-"""One file a stage of `dvc.yaml`: read, call the library, write. What one stage alone computes stands in its file."""
+"""One file a stage of `dvc.yaml`: read, call the library, write; what is computed stands in the library."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
 from rine.device import choose
 from rine.features.sets import open_sets
-from rine.heads import Head
-from rine.heads.scoring import mean_tokens, score
+from rine.heads.scoring import block_shares, mean_tokens, score
 from rine.models import checkpoint
+from rine.models.description import trained_meta
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores import calibration
@@ -45,29 +41,15 @@ def run(study: Params, paths: Paths, model: str) -> str:
     table = run_table("best", sets, runs, study, epochs)
     scores = score(heads, table, sets.scored, device)
     labels = scores.images["label"].to_numpy()
-    mean, encoder = mean_tokens(sets.train), sets.train.about["encoder"]
-    transform: dict[str, Any] = {"crop": encoder["image_size"]}
-    if "small" in sets.train.about["transforms"].get("augment", {}):
-        transform["small"] = sets.train.about["transforms"]["augment"]["small"]
+    mean, blocks = mean_tokens(sets.train), sets.train.about["encoder"].get("blocks")
+    digests = {"training": sets.train.rows["digest"], "calibration": scores.images["digest"]}
     out.mkdir(parents=True, exist_ok=True)
     for trained, head, row, logits in zip(runs, heads, table.to_dict("records"), scores.logits, strict=True):
         name = "model" if trained.seed == study.seeds[0] else f"model-seed{trained.seed}"
-        made_by = {key: encoder[key] for key in ("weights", "arithmetic", "library") if key in encoder}
-        meta: dict[str, Any] = {
-            "name": model,
-            "encoder": study.encoders[study.encoder].entry() | made_by,
-            "transform": transform,
-            "training": {key: None if pd.isna(value) else value for key, value in row.items()},
-            "classes": list(sets.classes),
-            "pictures": int(sets.train.rows["digest"].nunique()),
-            "profile": study.profile,
-            "about": study.about,
-            "choice": {key: chosen[key] for key in ("rule", "words", "acc", "ap") if key in chosen},
-            "calibration": asdict(calibration.fit(labels, logits)),
-        }
-        checkpoint.save(out / f"{name}.safetensors", head, meta, mean)
+        meta = trained_meta(model, study, sets, chosen, row, calibration.fit(labels, logits))
+        checkpoint.save(out / f"{name}.safetensors", head, meta, mean, digests)
         if name == "model":
-            block_shares(head, encoder.get("blocks")).to_csv(out / "importance.csv", index=False, lineterminator="\n")
+            block_shares(head, blocks).to_csv(out / "importance.csv", index=False, lineterminator="\n")
             write_metrics(
                 {
                     "val": {"acc": _accuracy(labels, logits), "pictures": len(labels)},
@@ -78,16 +60,6 @@ def run(study: Params, paths: Paths, model: str) -> str:
             )
     first = runs[0]
     return f"{model}: q {first.q}, P {first.proj_dim}, xi {first.xi}, {epochs} epochs, {len(runs)} seeds"
-
-
-def block_shares(head: Head, blocks: list[int] | None = None) -> pd.DataFrame:
-    """For each block the share of embedding dimensions in which its importance is the largest.
-
-    `blocks` are the blocks' numbers in the tower; by default those from 1.
-    """
-    largest = head.importance().argmax(dim=0).cpu().numpy()
-    shares = np.bincount(largest, minlength=head.config.n_blocks) / len(largest)
-    return pd.DataFrame({"block": blocks or range(1, len(shares) + 1), "share": shares})
 
 
 def _accuracy(labels: np.ndarray, logits: np.ndarray) -> float | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,17 +10,18 @@ import pandas as pd
 from rine.detectors.journal import Journal
 from rine.detectors.kinds import KINDS
 from rine.detectors.method import DetectorError
-from rine.detectors.pictures import TABLES, Pictures, asked
+from rine.detectors.pictures import TABLES, Pictures, asked, training
 from rine.detectors.results import write
 from rine.detectors.scoring import Scored, score_all
 from rine.features.table import read
-from rine.files import write_whole
+from rine.files import note
 from rine.params import Params
 from rine.paths import Paths
+from rine.pixels.pictures import place
 from rine.scores.publish import publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
 
-TRACKED = ("prepare.root", "prepare.max_pixels", "augmentation", "cache.align", "perturb", "detectors")
+TRACKED = ("prepare.root", "prepare.max_pixels", "augmentation", "cache.align", "perturb", "settings", "detectors")
 
 
 def run(study: Params, paths: Paths) -> str:
@@ -32,11 +31,13 @@ def run(study: Params, paths: Paths) -> str:
     """
     if study.detectors is None:
         return publish_nothing(paths.detect(), paths.metric("detect"), "detectors is null")
-    rows = asked({name: read(paths.index(name)) for name in TABLES}, study.perturb, study.augmentation)
+    tables = {name: read(paths.index(name)) for name in TABLES}
+    rows = asked(tables, study.perturb, study.augmentation)
+    learn = training(tables["train"], max(study.settings.values(), key=len))
     scored, unusable = {}, []
     for name in study.detectors:
         try:
-            scored[name] = _scored(study, name, rows)
+            scored[name] = _scored(study, name, rows, learn)
         except DetectorError as error:
             unusable.append(f"detectors.{name}: {error}")
     if unusable:
@@ -46,37 +47,29 @@ def run(study: Params, paths: Paths) -> str:
     for name, (config, part, made) in scored.items():
         about[name] = write(name, config, part, made.answers, test_sets, paths.detect(name))
     write_metrics(about, paths.metric("detect"))
-    _keep_times(paths, {name: made.seconds for name, (_, _, made) in scored.items()})
+    # of a detector with nothing new to score the last time stays
+    seconds = {name: made.seconds for name, (_, _, made) in scored.items() if made.seconds is not None}
+    note(paths.detector_times, {name: round(value, 4) for name, value in seconds.items()})
     without = {name: n for name, each in about.items() if (n := each["asked"] - each["scored"])}
     faults = "; not scored: " + ", ".join(f"{n} by {name}" for name, n in without.items()) if without else ""
     return f"{', '.join(scored)} on {len(rows)} pictures and views of them{faults}"
 
 
-def _scored(study: Params, name: str, rows: pd.DataFrame) -> tuple[Any, pd.DataFrame, Scored]:
+def _scored(study: Params, name: str, rows: pd.DataFrame, learn: pd.DataFrame) -> tuple[Any, pd.DataFrame, Scored]:
     """A detector's section, the rows that it was asked about, and its answers."""
     assert study.detectors is not None
     config, perturbed, align = study.detectors[name], study.perturb, study.cache.align
-    method = KINDS[config.kind].start(config, study.prepare.max_pixels)
+    pictures = Pictures(place(study.prepare.root), study.prepare.max_pixels, align, perturbed)
+    method = KINDS[config.kind].start(config, pictures, learn)
     try:
         views = {view: method.asks(view) and (config.perturbed or not view) for view in rows["view"].unique()}
         part = rows[rows["view"].map(views)].reset_index(drop=True)
-        shown = {
+        shown: dict[str, Any] = {
             "align": align and asdict(align),
             "perturb": perturbed and {"mode": perturbed.mode, "seed": perturbed.seed},
         }
-        pictures = Pictures(Path(study.prepare.root), study.prepare.max_pixels, align, perturbed)
+        if KINDS[config.kind].learns:
+            shown["learnt"] = learn[["digest", "label"]].to_csv(index=False)
         return config, part, score_all(method, config, part, pictures, Journal(name, config, shown), name)
     finally:
         method.close()
-
-
-def _keep_times(paths: Paths, seconds: dict[str, float | None]) -> None:
-    """Seconds a picture, beside DVC's outputs, which hold no time; of a detector with nothing new to score the last."""
-    file = paths.detector_times
-    try:
-        times = dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        times = {}
-    times |= {name: round(value, 4) for name, value in seconds.items() if value is not None}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, json.dumps(times, indent=1, sort_keys=True).encode())

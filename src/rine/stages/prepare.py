@@ -7,23 +7,20 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rine.dataset import index
+from rine.dataset import index, shortcuts
 from rine.dataset.config import PrepareConfig
-from rine.dataset.doctor import Diagnosis, examine
-from rine.dataset.shortcuts import FEWEST
+from rine.dataset.doctor import examine
+from rine.dataset.summary import summary
 from rine.params import Params
-from rine.paths import Paths
+from rine.paths import Paths, store_folder
 from rine.terminal import message
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
-
-LISTED = 100  # files left out that the metrics name; skipped.csv names all
-
 
 TRACKED = ("prepare", "settings", "cache.align")
 
@@ -45,7 +42,7 @@ def prepare(
     Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should, and `ValueError` for
     a class of `settings` that no training picture has: better now than after all are encoded.
     """
-    made = index.build(config, index.store_folder(), workers)
+    made = index.build(config, store_folder("index"), workers)
     _check_classes(settings or {}, made.tables["train"])
     diagnosis = examine(made, align)
     index.write(made, paths.index())
@@ -54,6 +51,7 @@ def prepare(
         "duplicates": diagnosis.duplicates,
         "shortcuts": diagnosis.shortcuts,
         "findings": diagnosis.findings,
+        "shortcut_scores": _shortcut_scores(made, settings or {}, align),
     }
     for name, table in tables.items():
         table.to_csv(paths.index(name), index=False, lineterminator="\n")
@@ -64,6 +62,18 @@ def prepare(
     for warning in [*_linked(Path(config.root)), *_lacking(made)]:
         print(message(f"warning: {warning}"), file=sys.stderr)
     return _line(made)
+
+
+def _shortcut_scores(
+    made: index.Index, settings: Mapping[str, Sequence[str]], align: AlignConfig | None
+) -> pd.DataFrame:
+    """What the facts of files say of every validation and test picture: a detector's scores (docs/compare.md)."""
+    train = made.tables["train"]
+    classes = max(settings.values(), key=len, default=())
+    learn = train[(train["split"] == "train") & (train["category"].isin(list(classes)) | (not classes))]
+    rows = pd.concat([table[table["split"] != "train"] for table in made.tables.values()], ignore_index=True)
+    rows = rows.drop_duplicates("path", ignore_index=True)
+    return rows[["path"]].assign(score=shortcuts.trained(learn, rows, align))
 
 
 def _check_classes(settings: Mapping[str, Sequence[str]], train: pd.DataFrame) -> None:
@@ -90,11 +100,14 @@ def _lacking(made: index.Index) -> Iterator[str]:
     """What a study cannot do without: test sets, and enough validation pictures of both classes."""
     if made.test_sets.empty:
         yield "no data set has split: test; there is nothing to score a model on"
+    elif not (made.test_sets[["real", "fake"]] != "").all(axis=1).any():
+        yield "no test set has pictures of both classes: there is nothing to choose a configuration by"
     table = made.tables["train"]
     val = table[table["split"] == "val"].drop_duplicates(["digest", "label"])
     counts = [int((val["label"] == label).sum()) for label in (0, 1)]
-    if len(table) and min(counts) < FEWEST:
-        yield f"{counts[0]} real and {counts[1]} synthetic validation pictures; calibration wants {FEWEST} of each"
+    if len(table) and min(counts) < shortcuts.FEWEST:
+        wanted = f"calibration wants {shortcuts.FEWEST} of each"
+        yield f"{counts[0]} real and {counts[1]} synthetic validation pictures; {wanted}"
 
 
 def _warn(findings: pd.DataFrame) -> None:
@@ -108,43 +121,3 @@ def _line(made: index.Index) -> str:
     n_sets = len(made.test_sets)
     line = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
     return f"{line}, {len(made.skipped)} left out" if len(made.skipped) else line
-
-
-def summary(made: index.Index, diagnosis: Diagnosis) -> dict[str, Any]:
-    """What `dvc metrics` shows: counts by split and class, what was left out, copies, shortcut AP."""
-    rows = diagnosis.files.to_dict("records")
-    pictures: dict[str, dict[str, int]] = {}
-    for row in rows:
-        pictures.setdefault(row["set"], {})["fake" if row["label"] else "real"] = int(row["pictures"])
-    skipped = made.skipped.head(LISTED).to_dict("records")
-    return {
-        "pictures": {
-            **{name: len(table) for name, table in made.tables.items()},
-            "sets": pictures,
-        },
-        "skipped": {"count": len(made.skipped), "files": skipped},
-        "copies": _copies(diagnosis.duplicates),
-        "shortcut_ap": _shortcuts(diagnosis.shortcuts),
-    }
-
-
-def _copies(copies: pd.DataFrame) -> dict[str, int]:
-    """Groups of copies by kind, and those that join splits that must not meet."""
-    counted = {}
-    for kind in ("exact", "near"):
-        of_kind = copies[copies["kind"] == kind]
-        counted[kind] = int(of_kind["group"].nunique())
-        counted[f"{kind}_across"] = int(of_kind.loc[of_kind["across"].astype(bool), "group"].nunique())
-    return counted
-
-
-def _shortcuts(baselines: pd.DataFrame) -> dict[str, Any]:
-    """Shortcut AP by set: raw, where pictures are aligned aligned, and raw with file size."""
-    shown: dict[str, Any] = {}
-    for column, name in (("ap", "raw"), ("ap_aligned", "aligned"), ("ap_file_size", "with_file_size")):
-        values = baselines.set_index("set")[column].dropna()
-        tests = values[baselines.set_index("set")["split"].reindex(values.index) == "test"]
-        if len(values):
-            mean = {"mean_of_test_sets": round(float(tests.mean()), 4)} if len(tests) else {}
-            shown[name] = {**mean, **{str(key): float(value) for key, value in values.items()}}
-    return shown

@@ -1,4 +1,4 @@
-"""Tables, figures and one page, from whatever scores there are: no model, no GPU, no torch."""
+"""Tables, figures and one page, from whatever scores there are: no model, no GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rine.report.write import (
     figures_of,
     render,
     write_latex,
-    write_metrics,
+    write_means,
     write_page,
     write_plots,
 )
@@ -58,7 +58,8 @@ def run(
     `others`, scores folders of other studies, which are laid beside.
     """
     page_only = page_only or bool(others)
-    results = gather(study, paths.artifacts, paths.published, paths.timings, paths.detector_times, others)
+    places = paths.artifacts, paths.published, paths.timings, paths.detector_times, others, paths.encoder_speeds
+    results = gather(study, *places)
     sample = study.profile == SAMPLE
     notice, stamp = _caution(study)
     lead = [
@@ -70,7 +71,7 @@ def run(
     images = images or render(contents, stamp)
     if not page_only:
         write_plots(contents, images, paths.plots)
-        write_metrics(results, paths.metrics)
+        write_means(results, paths.metrics)
         write_template(paths.plots_page, notice)
     write_page(f"RINE: {study.profile} study", notice, lead, contents, images, paths.page)
     if latex:

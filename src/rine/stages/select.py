@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from rine.evaluation.selection import RULES, Grid, choose, generators_table, grid_of, rules_table
+from rine.evaluation.selection import Grid, generators_table, grid_of, rules_table
+from rine.evaluation.selection.choice import choice_of, encoders_table, worth_of_rules
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores import ImageScores, read_scores
@@ -38,64 +37,31 @@ def run(study: Params, paths: Paths) -> str:
     generators = {setting: generators_table(grid) for setting, grid in ours.items()}
     said = []
     for setting, grid in ours.items():
-        choice, instead = _choice(grid, tables[setting], study.select.rule, study.select.top)
+        choice, instead = choice_of(grid, tables[setting], study.select.rule, study.select.top)
         paths.choice(setting).write_text(json.dumps(choice, indent=2) + "\n")
         said.append(f"{setting} xi {choice['xi']:g}, q {choice['q']}, P {choice['proj_dim']}{instead}")
     encoders = encoders_table(grids, study.encoder)
     _write(tables, study.encoder, paths.select("rules"))
     _write(generators, study.encoder, paths.select("generators"))
     encoders.to_csv(paths.select("encoders"), index=False, float_format="%.6g", lineterminator="\n")
-    write_metrics({setting: _headline(table) for setting, table in tables.items()}, paths.metric("select"))
+    write_metrics({setting: worth_of_rules(table) for setting, table in tables.items()}, paths.metric("select"))
     better = encoders[encoders["wins"] & ~encoders["in_force"] & encoders["setting"].isin(list(ours))]
     said += [f"{by} would have won {of}" for by, of in better[["encoder", "setting"]].to_numpy(dtype=str)]
     said += [f"{setting} has no scores" for setting in [*study.settings, LDM] if setting not in ours]
     return "; ".join(said)
 
 
-def _choice(grid: Grid, table: pd.DataFrame, rule: str, top: int) -> tuple[dict[str, Any], str]:
-    """What is written of a setting's choice, and a note where another rule than `rule` had to make it."""
-    worth = {name: (acc, ap, reason) for name, acc, ap, reason in _columns(table)}
-    applied = rule if np.isfinite(worth[rule][0]) else "paper"
-    best = choose(grid, applied, top)
-    acc, ap, _ = worth[applied]
-    words = RULES[applied].on_card or RULES[applied].words  # for the model card
-    choice = {**best[0], "rule": applied, "words": words, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
-    return choice, "" if applied == rule else f" (by the rule paper: {worth[rule][2]})"
-
-
 def read_grids(folders: Mapping[tuple[str, str], Path], test_sets: pd.DataFrame) -> dict[tuple[str, str], Grid]:
     """The grid of each scores folder, (encoder, setting) -> grid; those that have no scores are left out."""
-    families = dict(zip(test_sets["generator"], test_sets["family"], strict=True))
+    families, released = (
+        dict(zip(test_sets["generator"], test_sets[of], strict=True)) for of in ("family", "released")
+    )
     grids = {}
     for key, folder in folders.items():
         scores = read_scores(folder / "scores.csv") if (folder / "scores.csv").is_file() else pd.DataFrame()
         if len(scores):
-            grids[key] = grid_of(scores, families, ImageScores.read(folder), test_sets)
+            grids[key] = grid_of(scores, families, ImageScores.read(folder), test_sets, released)
     return grids
-
-
-def encoders_table(grids: Mapping[tuple[str, str], Grid], encoder: str) -> pd.DataFrame:
-    """The paper's rule by encoder: its choice, acc, ap, whether it is `in_force`, whether it `wins`."""
-    rows = []
-    for (by, setting), grid in grids.items():
-        row = rules_table(grid).set_index("rule").loc["paper"]
-        rows.append({"setting": setting, "encoder": by, "in_force": by == encoder, **row.drop(["folds", "reason"])})
-    columns = ["setting", "encoder", "in_force", "xi", "q", "proj_dim", "epochs", "acc", "ap"]
-    table = pd.DataFrame(rows, columns=columns)
-    score = table["acc"] + table["ap"]
-    return table.assign(wins=score == score.groupby(table["setting"]).transform("max"))
-
-
-def _columns(table: pd.DataFrame) -> list[tuple[str, float, float, str]]:
-    """(rule, acc, ap, reason) of each rule."""
-    names = ("rule", "acc", "ap", "reason")
-    return list(zip(*(table[name].tolist() for name in names), strict=True))
-
-
-def _headline(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """rule -> acc and ap, of the rules that could be applied."""
-    had = [(rule, acc, ap) for rule, acc, ap, _ in _columns(table) if np.isfinite(acc)]
-    return {rule: {"acc": round(acc, 6), "ap": round(ap, 6)} for rule, acc, ap in had}
 
 
 def _write(tables: Mapping[str, pd.DataFrame], encoder: str, path: Path) -> None:

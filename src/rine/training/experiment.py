@@ -8,7 +8,7 @@ import pandas as pd
 
 from rine.features.sets import Sets
 from rine.heads import Head
-from rine.heads.scoring import score
+from rine.heads.scoring import block_shares, score
 from rine.params import Params
 from rine.scores import ImageScores
 from rine.training.members import Run
@@ -72,3 +72,12 @@ def run_table(
     table = pd.DataFrame(rows)
     table["n_classes"] = table["n_classes"].astype("Int64")
     return table
+
+
+def importance(runs: Sequence[Run], heads: Sequence[Head], blocks: list[int] | None) -> pd.DataFrame:
+    """How each run's head weighs the blocks: `block_shares` of all of them, with xi, q, proj_dim and seed."""
+    parts = [
+        block_shares(head, blocks).assign(xi=run.xi, q=run.q, proj_dim=run.proj_dim, seed=run.seed)
+        for run, head in zip(runs, heads, strict=True)
+    ]
+    return pd.concat(parts)[["xi", "q", "proj_dim", "seed", "block", "share"]]

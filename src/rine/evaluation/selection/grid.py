@@ -30,6 +30,7 @@ class Grid:
     ap: np.ndarray
     val_loss: np.ndarray
     ensemble: np.ndarray | None = None
+    released: tuple[str, ...] = ()  # dates of the generators, 2022-08-22; "" where it is not known
 
     @property
     def score(self) -> np.ndarray:
@@ -42,10 +43,12 @@ def grid_of(
     families: Mapping[str, str],
     images: ImageScores | None = None,
     test_sets: pd.DataFrame | None = None,
+    released: Mapping[str, str] | None = None,
 ) -> Grid:
     """Lay out the scores of one study, encoder and setting; `images` and `test_sets` add the ensemble.
 
-    `families`: generator -> family; a generator that it does not name is one's "own". Raises `ScoresError` where the
+    `families`: generator -> family; a generator that it does not name is one's "own". `released`: generator -> date.
+    Raises `ScoresError` where the
     table holds several settings, or where a configuration lacks a generator that another has.
     """
     for column in ("study", "training_set", "backbone", "classes", "variant", "fraction"):
@@ -76,6 +79,7 @@ def grid_of(
         laid[..., 1],
         loss,
         None if images is None or test_sets is None else _ensemble(images, test_sets, generators),
+        tuple((released or {}).get(name, "") for name in generators),
     )
 
 

@@ -1,10 +1,4 @@
-"""Rules that choose a configuration, and what each scores. A rule is one record in `RULES`.
-
-The paper reports the best of 48 configurations by their scores on the very test sets (`paper`). What the
-chosen one will score on a generator that nobody has seen is another number: `leave_one_generator_out` and
-`family_out` estimate it, by choosing on some generators and scoring on the others. Works on a scores table
-alone; only `ensemble` needs logits.
-"""
+"""The selection rules: each is one record in `RULES`, with the words that the page and model cards say of it."""
 
 from __future__ import annotations
 
@@ -14,95 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from rine.evaluation.selection.grid import Grid
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a rule gives: accuracy and AP by generator (G,); `used`, the configuration behind each (-1: none).
-
-    `model` is the configuration that the rule would have one train and use, None where it names none. Where
-    the rule cannot be applied `acc` and `ap` are NaN and `reason` says why.
-    """
-
-    acc: np.ndarray
-    ap: np.ndarray
-    used: np.ndarray
-    model: int | None
-    reason: str = ""
-
-
-def _best(score: np.ndarray) -> int:
-    """The highest of the scores (C,); among equals the first, in the order of xi, q, d, epochs."""
-    return int(np.argmax(score))
-
-
-def _fixed(grid: Grid, c: int, reason: str = "") -> Outcome:
-    return Outcome(grid.acc[c], grid.ap[c], np.full(len(grid.generators), c), c, reason)
-
-
-def _chosen(grid: Grid, used: np.ndarray, model: int, reason: str = "") -> Outcome:
-    each = np.arange(len(grid.generators))
-    return Outcome(grid.acc[used, each], grid.ap[used, each], used, model, reason)
-
-
-def _none(grid: Grid, reason: str) -> Outcome:
-    empty = np.full(len(grid.generators), np.nan)
-    return Outcome(empty, empty, np.full(len(grid.generators), -1), None, reason)
-
-
-def paper(grid: Grid) -> Outcome:
-    """The highest mean accuracy + mean AP over the test sets, scored on those same sets, as published."""
-    return _fixed(grid, _best(grid.score.mean(axis=1)))
-
-
-def leave_one_generator_out(grid: Grid) -> Outcome:
-    """For each generator the configuration that is best on all others. The model: the most frequent one."""
-    n = len(grid.generators)
-    if n < 2:
-        return _none(grid, f"{n} generator; leaving one out needs two")
-    others = grid.score.sum(axis=1, keepdims=True) - grid.score  # (C, G)
-    used = others.argmax(axis=0)
-    wins = np.bincount(used, minlength=len(grid.score))
-    # among those that win equally often, the better on all
-    model = int(np.lexsort((-grid.score.mean(axis=1), -wins))[0])
-    return _chosen(grid, used, model)
-
-
-def family_out(grid: Grid) -> Outcome:
-    """Chosen on GANs, scored on the rest, and the other way round. The model: the one chosen on GANs."""
-    gan = np.array([family == "gan" for family in grid.families])
-    if gan.all() or not gan.any():
-        which = "all" if gan.all() else "none"
-        return _none(grid, f"{which} of the {len(gan)} generators are GANs; two families are needed")
-    on_gans = _best(grid.score[:, gan].mean(axis=1))
-    on_rest = _best(grid.score[:, ~gan].mean(axis=1))
-    return _chosen(grid, np.where(gan, on_rest, on_gans), on_gans)
-
-
-def validation(grid: Grid) -> Outcome:
-    """The lowest loss on the validation pictures. Among equals the first in the order of xi, q, d, epochs."""
-    has_loss = np.isfinite(grid.val_loss)
-    if not has_loss.any():
-        return _none(grid, "no validation set: no configuration has a validation loss")
-    loss = np.where(has_loss, grid.val_loss, np.inf)
-    chosen = int(np.argmin(loss))
-    equal, without = int((loss == loss[chosen]).sum()), int((~has_loss).sum())
-    reasons = [f"{equal} configurations share the lowest loss; the first is taken"] if equal > 1 else []
-    reasons += [f"{without} configurations have no validation loss"] if without else []
-    return _fixed(grid, chosen, "; ".join(reasons))
-
-
-def mean(grid: Grid) -> Outcome:
-    """Mean over all configurations: the expected score of a random choice."""
-    nobody = np.full(len(grid.generators), -1)
-    return Outcome(grid.acc.mean(axis=0), grid.ap.mean(axis=0), nobody, None)
-
-
-def ensemble(grid: Grid) -> Outcome:
-    """The mean logit of all configurations."""
-    if grid.ensemble is None:
-        return _none(grid, "needs the logit of each picture; a scores file has only means")
-    return Outcome(grid.ensemble[0], grid.ensemble[1], np.full(len(grid.generators), -1), None)
+from rine.evaluation.selection.outcomes import (
+    Outcome,
+    ensemble,
+    family_out,
+    leave_one_family_out,
+    leave_one_generator_out,
+    mean,
+    paper,
+    past_to_future,
+    validation,
+)
 
 
 @dataclass(frozen=True)
@@ -136,10 +52,22 @@ RULES: dict[str, Rule] = {
             on_card="scores on all generators but the one that is scored",
         ),
         Rule(
+            "leave_one_family_out",
+            leave_one_family_out,
+            "chosen on all other families, scored on the one left out",
+            on_card="scores on all families of generators but the one that is scored",
+        ),
+        Rule(
             "family_out",
             family_out,
             "chosen on GANs, scored on the rest, and the other way round",
             on_card="scores on the other family of generators",
+        ),
+        Rule(
+            "past_to_future",
+            past_to_future,
+            "chosen on the generators released before the one that is scored; the earliest are not scored",
+            on_card="scores on generators that were released before",
         ),
         Rule(
             "validation",

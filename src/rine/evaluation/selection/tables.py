@@ -17,19 +17,22 @@ _NO_MODEL: dict[str, Any] = {"xi": np.nan, "q": None, "proj_dim": None, "epochs"
 def rules_table(grid: Grid) -> pd.DataFrame:
     """All rules side by side: rule, xi, q, proj_dim, epochs of the model, acc, ap, gap to the paper's rule.
 
-    `gap_acc` and `gap_ap` are the paper's figure less this rule's; `folds` counts the configurations that
-    were used.
+    `acc` and `ap` are means over the generators that the rule scores; `gap_acc` and `gap_ap` the paper's figure on the
+    same ones less this rule's; `folds` counts the configurations that were used.
     """
     outcomes = {name: rule.choose(grid) for name, rule in RULES.items()}
     top = outcomes["paper"]
     rows = []
     for name, outcome in outcomes.items():
-        acc, ap = outcome.acc.mean(), outcome.ap.mean()
+        scored = np.isfinite(outcome.acc)
+        acc, ap, top_acc, top_ap = (
+            values[scored].mean() if scored.any() else np.nan for values in (outcome.acc, outcome.ap, top.acc, top.ap)
+        )
         rows.append(
             {"rule": name, "n_configurations": len(grid.configurations)}
             | (_NO_MODEL if outcome.model is None else configuration(grid, outcome.model))
             | {"folds": len(set(outcome.used.tolist()) - {-1}), "acc": acc, "ap": ap}
-            | {"gap_acc": top.acc.mean() - acc, "gap_ap": top.ap.mean() - ap, "reason": outcome.reason}
+            | {"gap_acc": top_acc - acc, "gap_ap": top_ap - ap, "reason": outcome.reason}
         )
     return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
 
@@ -53,11 +56,13 @@ def generators_table(grid: Grid) -> pd.DataFrame:
 CLASSES = {1: "one_class", 2: "two_class", 4: "four_class"}
 
 
-def rules_of(scores: pd.DataFrame, families: Mapping[str, str]) -> pd.DataFrame:
+def rules_of(
+    scores: pd.DataFrame, families: Mapping[str, str], released: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """`rules_table` of each setting and encoder in a scores table, with the columns `setting` and `encoder`.
 
-    `families`: generator -> family. Settings are named by their number of classes, LDM by its training set. Raises
-    `ValueError` where there is nothing to select from.
+    `families`: generator -> family, `released`: generator -> date. Settings are named by their number of classes, LDM
+    by its training set. Raises `ValueError` where there is nothing to select from.
     """
     scores = scores[scores["study"].isin(["grid", "ldm"])]
     if scores.empty:
@@ -68,5 +73,5 @@ def rules_of(scores: pd.DataFrame, families: Mapping[str, str]) -> pd.DataFrame:
         study, training_set, backbone, classes = map(str, values)
         part = scores[(scores[keys] == values).all(axis=1)]
         setting = CLASSES.get(len(classes.split()), classes) if study == "grid" else training_set
-        parts.append(rules_table(grid_of(part, families)).assign(setting=setting, encoder=backbone))
+        parts.append(rules_table(grid_of(part, families, released=released)).assign(setting=setting, encoder=backbone))
     return pd.concat(parts, ignore_index=True)

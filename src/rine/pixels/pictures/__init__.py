@@ -5,8 +5,26 @@ Where Pillow would clip or drop something (16 bits, floats, transparency) the pi
 would show it.
 """
 
-from rine.pixels.pictures.errors import UnreadablePicture
+from rine.pixels.pictures.containers import members, pieces, split
+from rine.pixels.pictures.errors import ContainerError, UnreadablePicture
+from rine.pixels.pictures.places import is_remote, place, system_of
 from rine.pixels.pictures.reading import Source, load, most_bytes, open_rgb, opened, read
 from rine.pixels.pictures.rgb import to_rgb
 
-__all__ = ["Source", "UnreadablePicture", "load", "most_bytes", "open_rgb", "opened", "read", "to_rgb"]
+__all__ = [
+    "ContainerError",
+    "Source",
+    "UnreadablePicture",
+    "is_remote",
+    "load",
+    "members",
+    "most_bytes",
+    "open_rgb",
+    "opened",
+    "pieces",
+    "place",
+    "read",
+    "split",
+    "system_of",
+    "to_rgb",
+]

@@ -5,6 +5,10 @@ from __future__ import annotations
 _LONGEST = 200  # characters of a decoder's message
 
 
+class ContainerError(ValueError):
+    """A file that should hold pictures, or a place in it, and cannot give them; the message says why."""
+
+
 class UnreadablePicture(ValueError):
     """A file that has no pixels to offer: `path` names it, `reason` says why in plain words."""
 

@@ -1,9 +1,13 @@
-"""Open picture files within the limits on their size; a file that cannot be read is an `UnreadablePicture`."""
+"""Open pictures within the limits on their size; one that cannot be read is an `UnreadablePicture`.
+
+A path may be an address of `rine.pixels.pictures.containers`: a picture inside an archive or a table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -13,7 +17,9 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from rine.apart import bounds
+from rine.pixels.pictures import containers
 from rine.pixels.pictures.errors import UnreadablePicture, message
+from rine.pixels.pictures.places import place
 from rine.pixels.pictures.rgb import to_rgb
 from rine.pixels.pictures.settings import pillow_settings
 
@@ -21,7 +27,7 @@ Source = str | PathLike[str] | bytes | IO[bytes]
 
 # Raster formats that pictures are published in. Pillow would also open EPS and WMF, which run an interpreter,
 # and formats without a signature, which match anything.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
 
 MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb them, has no longer side
 
@@ -40,7 +46,10 @@ def open_rgb(source: Source, max_pixels: int) -> np.ndarray:
 
 
 def read(path: str | PathLike[str], max_pixels: int) -> bytes:
-    """A file's content; raises `UnreadablePicture`, also for one larger than a picture of so many pixels need be."""
+    """The content of a picture's file, or of its place in one.
+
+    Raises `UnreadablePicture`, also for one larger than a picture of so many pixels need be.
+    """
     name = name_of(path)
     with _stream(path, name, max_pixels) as stream:
         length = _length(stream)
@@ -111,7 +120,8 @@ def _stream(source: Source, name: str, max_pixels: int) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes):
         stream: IO[bytes] = BytesIO(source)
     elif isinstance(source, str | PathLike):
-        stream = _open_file(Path(source), name)
+        inside = containers.content(name, most_bytes(max_pixels))
+        stream = _open_file(place(source), name) if inside is None else BytesIO(inside)
     else:
         stream = source if source.seekable() else BytesIO(source.read(most_bytes(max_pixels) + 1))
     try:
@@ -146,9 +156,14 @@ def _too_long(length: int, max_pixels: int) -> str:
     return f"{length / 1e6:,.0f} MB are more than the {most:,.0f} MB that a file of {max_pixels:,} pixels may have"
 
 
+@cache
 def _formats() -> tuple[str, ...]:
     Image.init()
-    # AVIF and JPEG 2000 depend on how Pillow was built
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener(thumbnails=False)
+    # AVIF and JPEG 2000 depend on how Pillow was built, HEIC on whether pillow-heif is there
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

@@ -7,6 +7,7 @@ from rine.report.sections import (
     curves,
     dataset_size,
     detectors,
+    encoders,
     epochs,
     generators,
     grid,
@@ -15,12 +16,14 @@ from rine.report.sections import (
     ldm,
     making,
     metrics,
+    one_class,
     perturb,
     pictures,
+    released,
 )
 
 _IN_ORDER = (
-    headline, generators, metrics, curves, baselines, detectors, ablate, perturb, epochs, dataset_size, ldm, grid,
-    inside, pictures, making,
+    headline, generators, one_class, encoders, metrics, curves, released, baselines, detectors, ablate, perturb,
+    epochs, dataset_size, ldm, grid, inside, pictures, making,
 )  # fmt: skip
 SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]

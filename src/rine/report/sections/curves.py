@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from rine.dataset.generators import FAMILY_TITLE
+from rine.dataset.generators import family_title
 from rine.drawing import canvas, legend_below, line_style, percent_axis
 from rine.report.labels import settings_of
 from rine.report.section import Content, Figure, Section
@@ -44,8 +44,10 @@ def _points(study: Study, kind: str) -> Iterator[tuple[str, str, float, float]]:
         for family, pictures in rows.items():
             index = np.array(sorted(pictures))
             x, y = curve_points(kind, scores.images["label"].to_numpy()[index], scores.logits[0, index])
-            name = FAMILY_TITLE.get(family, family)
-            yield from ((setting, name, round(a, 4), round(b, 5)) for a, b in zip(x.tolist(), y.tolist(), strict=True))
+            yield from (
+                (setting, family_title(family), round(a, 4), round(b, 5))
+                for a, b in zip(x.tolist(), y.tolist(), strict=True)
+            )
 
 
 def curve_points(kind: str, labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

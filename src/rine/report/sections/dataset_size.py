@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.dataset.generators import title
 from rine.drawing import canvas, legend_below
 from rine.report.bars import grouped_bars
 from rine.report.by_setting import means_by
@@ -23,10 +24,10 @@ def make(study: Study) -> Content | None:
     rows = {value: [text(f"{100 * value:g} %")] for value in sorted(scores["fraction"].dropna().unique())}
     heading = "Means over generators by share of the training pictures (%)"
     table = means_by("dataset_size", heading, ["Share"], rows, scores, "fraction", intervals)
-    return Content(tables=[table], figures=[_figure(scores)])
+    return Content(tables=[table], figures=[_figure(scores, study.title)])
 
 
-def _figure(scores: pd.DataFrame) -> Figure:
+def _figure(scores: pd.DataFrame, title: Callable[[str], str]) -> Figure:
     """Bars by generator, in the generators' order of the scores, shares rising in the legend."""
     titled = scores.assign(generator=scores["generator"].map(title)).sort_values("fraction", kind="stable")
     means = titled.groupby(["setting", "generator", "fraction"], sort=False)[list(METRICS)].mean().reset_index()

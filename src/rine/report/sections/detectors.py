@@ -9,20 +9,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.dataset.generators import title
 from rine.drawing import EDGE, canvas, percent_axis
-from rine.evaluation.intervals import Interval
-from rine.evaluation.metrics import evaluate
 from rine.pixels.perturbations import PERTURBATIONS
-from rine.report import estimates
 from rine.report.labels import METRICS
-from rine.report.methods import Method, methods_of, on_common
+from rine.report.methods import Method, methods_of
 from rine.report.section import Content, Figure, Section, long
-from rine.report.study import REPORTED_FROM, TEST_SETS, Study
+from rine.report.standings import (
+    by_expectation,
+    calibrated_error,
+    differences_from,
+    interval_of,
+    intervals_of,
+    reasons,
+    sets_of_methods,
+    unseen,
+)
+from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import CHANCE_NOTE, MISSING, Cell, Row, Table, difference, number, percent, text
 from rine.scores import ImageScores
-from rine.scores.test_sets import with_both_classes
 
+DASH = "no threshold or calibration (reasons above), means alone without pictures, or seconds that were not measured"
 STUDIES = {"grid": "the test sets", "ldm": "Synthbuster"}  # the paper never averages the two together
 COLUMNS = ["Method", "unseen", "Acc.", "AP", "AUC", "Acc.", "AP", "found", "false", "ECE", "pictures", "s"]
 GROUPS = [("", 1), ("AP", 1), ("On these test sets", 3), ("Less the first of ours", 2), ("By validation pictures", 3),
@@ -37,51 +43,29 @@ def make(study: Study) -> Content | None:
         return None
     tables, figures = [], []
     for name, words in STUDIES.items():
-        sets = _sets(study, methods, name)
-        shown = _sorted([each for each in methods if len(each.by_generator(sets))], sets, name)
+        sets = sets_of_methods(study, methods, name)
+        shown = by_expectation([each for each in methods if len(each.by_generator(sets))], sets, name)
         if not shown:
             continue
         tables.append(methods_table(study, name, words, shown, sets))
-        tables += [_generators(f"methods_{name}_{metric}", metric, words, shown, sets) for metric in METRICS]
+        tables += [_generators(study, f"methods_{name}_{metric}", metric, words, shown, sets) for metric in METRICS]
         figures.append(_figure(study, name, words, shown, sets))
     perturbed = _perturbed(study, methods)
     return Content(_left_out(study, methods), [*tables, *perturbed], figures)
 
 
-def _sets(study: Study, methods: Sequence[Method], name: str) -> pd.DataFrame:
-    """Test sets of one study; of a scores file the generators that it names."""
-    if len(study.test_sets):
-        return study.test_sets[study.test_sets["study"] == name]
-    generators = dict.fromkeys(each for method in methods for each in method.table.get("generator", []))
-    there = [each for each in generators if study.in_study("LDM" if name == "ldm" else "", each)]
-    return pd.DataFrame({column: there for column in TEST_SETS}, dtype=object)
-
-
-def _sorted(methods: Sequence[Method], sets: pd.DataFrame, name: str) -> list[Method]:
-    return sorted(methods, key=lambda method: -np.nan_to_num(unseen(method, sets, name), nan=-1.0))
-
-
-def unseen(method: Method, sets: pd.DataFrame, name: str) -> float:
-    """AP to expect on a generator that had no part in the choice of the model.
-
-    Of a model that was chosen on these test sets what the test-blind rule reports; of any other its mean.
-    """
-    chosen = method.chosen.get((name, "ap"), math.nan)
-    return chosen if not math.isnan(chosen) else float(method.by_generator(sets)["ap"].mean())
-
-
 def methods_table(study: Study, name: str, words: str, methods: Sequence[Method], sets: pd.DataFrame) -> Table:
     """A row for each method, in the order of what to expect on an unseen generator."""
     base = next((each for each in methods if each.kind == "ours"), None)
-    own = _intervals(study, {each.name: each.scores for each in methods if each.scores}, sets)
+    of_methods = intervals_of(study, methods, sets)
     rows = []
     for method in methods:
         means = method.by_generator(sets).mean()
         cells = [text(method.name), percent(unseen(method, sets, name))]
-        cells += [percent(means[metric], _bounds(own, method, metric)) for metric in METRICS]
+        cells += [percent(means[metric], interval_of(method, metric, of_methods)) for metric in METRICS]
         cells += [percent(method.auc(sets)), *_against(study, method, base, sets)]
         cells += [percent(value) for value in method.at_threshold(sets)]
-        cells += [percent(_calibrated_error(method, sets)), text(_counted(method)), number(method.seconds, 3)]
+        cells += [percent(calibrated_error(method, sets)), text(_counted(method)), number(method.seconds, 3)]
         rows.append(Row(cells, strong=method is base))
     notes = [
         "Sorted by AP to expect on an unseen generator: of ours what leaving each generator out of the choice reports; "
@@ -90,47 +74,16 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
         "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. s: seconds a "
         "picture on this machine, of ours not measured apart from the encoder.",
         CHANCE_NOTE,
-        *dict.fromkeys(_reasons(methods)),
+        *dict.fromkeys(reasons(methods)),
     ]
-    return Table(f"methods_{name}", f"Methods on {words} (%)", COLUMNS, rows, GROUPS, notes)
-
-
-def _intervals(study: Study, scores: dict[str, ImageScores], sets: pd.DataFrame) -> estimates.Intervals:
-    def sets_of(name: str) -> pd.DataFrame:
-        return with_both_classes(scores[name].images, sets)
-
-    return estimates.intervals(scores, sets_of, study.params.report if study.params else None)
-
-
-def _bounds(intervals: estimates.Intervals, method: Method, metric: str) -> Interval | None:
-    return None if metric == "acc" and method.no_threshold else intervals.of(method.name, metric)
+    return Table(f"methods_{name}", f"Methods on {words} (%)", COLUMNS, rows, GROUPS, notes, DASH)
 
 
 def _against(study: Study, method: Method, base: Method | None, sets: pd.DataFrame) -> list[Cell]:
-    """Differences of accuracy and AP from the first of ours, paired by picture."""
-    if base is None or base.scores is None or method.scores is None or method is base:
+    """Differences of accuracy and AP from the first of ours."""
+    if method is base or base is None or (differences := differences_from(base, method, study, sets)) is None:
         return [Cell("" if method is base else MISSING)] * len(METRICS)
-    scores = dict(zip(("method", "base"), on_common(method.scores, base.scores), strict=True))
-    intervals = _intervals(study, scores, sets)
-    means = [
-        Method(name, "", each, no_threshold=method.no_threshold).by_generator(sets) for name, each in scores.items()
-    ]
-    cells = []
-    for metric in METRICS:
-        paired = intervals.paired_difference("method", metric, intervals, "base")
-        value = float((means[0][metric] - means[1][metric]).mean())
-        cells.append(difference(value, paired, bounds=True))
-    return cells
-
-
-def _calibrated_error(method: Method, sets: pd.DataFrame) -> float | None:
-    if method.scores is None:
-        return None
-    logits = method.scores.logits[0]
-    values = [evaluate(each.labels, logits[each.rows], method.calibration)["calibrated_ece"].value
-              for each in method.sets(sets)]  # fmt: skip
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    return [difference(*differences[metric], bounds=True) for metric in METRICS]
 
 
 def _counted(method: Method) -> str:
@@ -140,22 +93,16 @@ def _counted(method: Method) -> str:
     return f"{n} of {method.asked}" if method.asked not in (None, n) else str(n)
 
 
-def _reasons(methods: Sequence[Method]) -> list[str]:
-    """Why a method has a dash."""
-    for_accuracy = [f"{each.name} has no accuracy: {each.no_threshold}." for each in methods if each.no_threshold]
-    without = [each for each in methods if not each.calibration.fitted]
-    grouped = {each.calibration.reason: [m.name for m in without if m.calibration.reason == each.calibration.reason]
-               for each in without}  # fmt: skip
-    return [*for_accuracy, *(f"Not calibrated: {', '.join(names)}: {reason}." for reason, names in grouped.items())]
-
-
-def _generators(key: str, metric: str, words: str, methods: Sequence[Method], sets: pd.DataFrame) -> Table:
+def _generators(
+    study: Study, key: str, metric: str, words: str, methods: Sequence[Method], sets: pd.DataFrame
+) -> Table:
     """A row for each generator, a column for each method."""
     means = pd.DataFrame({each.name: each.by_generator(sets)[metric] for each in methods})
     there = [name for name in sets["generator"] if name in means.index]
-    rows = [Row([text(title(name)), *map(percent, means.loc[name])]) for name in there]
+    rows = [Row([text(study.title(name)), *map(percent, means.loc[name])]) for name in there]
     rows.append(Row([text("Mean"), *map(percent, means.mean())], strong=True))
-    return Table(key, f"{METRICS[metric]} of every method by generator, {words} (%)", ["Generator", *means], rows)
+    return Table(key, f"{METRICS[metric]} of every method by generator, {words} (%)", ["Generator", *means], rows,
+                 dash="no threshold (see above), or not enough of its pictures scored")  # fmt: skip
 
 
 def _perturbed(study: Study, methods: Sequence[Method]) -> list[Table]:
@@ -197,14 +144,14 @@ def _left_out(study: Study, methods: Sequence[Method]) -> list[str]:
 
 
 def _figure(study: Study, name: str, words: str, methods: Sequence[Method], sets: pd.DataFrame) -> Figure:
-    own = _intervals(study, {each.name: each.scores for each in methods if each.scores}, sets)
+    of_methods = intervals_of(study, methods, sets)
     rows = []
     for method in methods:
         means = method.by_generator(sets).mean()
-        bounds = {metric: _bounds(own, method, metric) for metric in METRICS}
+        bounds = {metric: interval_of(method, metric, of_methods) for metric in METRICS}
         ends = {
-            f"{metric}_{end}": getattr(found, end) if found else math.nan
-            for metric, found in bounds.items()
+            f"{metric}_{end}": getattr(interval, end) if interval else math.nan
+            for metric, interval in bounds.items()
             for end in ("low", "high")
         }
         rows.append({"method": method.name, "ours": method.kind == "ours", **means, **ends})

@@ -13,8 +13,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from rine.drawing import EDGE, canvas, fill_style, legend_below, line_style, percent_axis
+from rine.evaluation.selection.grid import CONFIGURATION
 from rine.report.by_setting import means_by
-from rine.report.estimates import CONFIGURATION, run_means
+from rine.report.estimates import run_means
 from rine.report.head_size import encoder_sizes, n_parameters
 from rine.report.labels import METRICS, settings_of
 from rine.report.section import Content, Figure, Section, long
@@ -71,7 +72,8 @@ def models_table(models: pd.DataFrame, sizes: Mapping[str, tuple[int, int]]) -> 
         seeds = number(scores["seed"].nunique() or 1, 0)
         rows.append(Row([text(setting), text(model["backbone"]), *configuration, number(count, 0), seeds]))
     columns = ["Setting", "Encoder", "ξ", "q", "P", "Epochs", "Parameters", "Seeds"]
-    return Table("models", "The models behind the figures", columns, rows)
+    dash = "not in the scores, or of a tower whose size is not known"
+    return Table("models", "The models behind the figures", columns, rows, dash=dash)
 
 
 def sizes_table(study: Study, runs: pd.DataFrame) -> Table:

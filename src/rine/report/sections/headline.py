@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -17,13 +18,21 @@ from rine.report.section import Content, Figure, Section, long
 from rine.report.study import Study
 from rine.report.table import Cell, Row, Table, difference, percent, text
 
+# as the headline has room for
+NAMES = {
+    "leave_one_generator_out": "leave one out",
+    "leave_one_family_out": "each family out",
+    "family_out": "family out",
+    "paper": "paper",
+}
+
 
 def make(study: Study) -> Content | None:
     rules, published = study.rules, study.published_rules
     if rules.empty:
         return None
     tables = [
-        headline_table(rules, published, study.rule_intervals),
+        headline_table(rules, published, study.rule_intervals, not rules.equals(study.rules_beside_published)),
         rules_table("rules", "Selection rules side by side (%)", rules, study.rule_intervals),
     ]
     if len(published) and not published[COLUMNS].equals(rules[COLUMNS]):
@@ -41,32 +50,49 @@ def make(study: Study) -> Content | None:
     return Content(tables=tables, figures=[figure])
 
 
-def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Intervals) -> Table:
+def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Intervals, on_fewer: bool = False) -> Table:
     """The estimates for an unseen generator, the paper rule's figure, and what choosing on the test sets adds.
 
     `rules` and `published` have setting, rule, acc, ap (0..1): ours, and the same from the published scores; the
-    `intervals` are of ours, by rule.
+    `intervals` are of ours, by rule. `on_fewer`: published are only some of the test sets. A rule that could be applied
+    nowhere has no column.
     """
-    rows = []
-    for setting in settings_of(rules):
-        rows.append(Row([text(setting), *_headline_cells(rules, setting, intervals)], strong=True))
+    both = pd.concat([rules, published[published["setting"].isin(rules["setting"])]])
+    shown = [rule for rule in HEADLINE if rule in set(both.dropna(subset="acc")["rule"])]
+    settings, rows = settings_of(rules), []
+    for setting in settings:
+        rows.append(Row([text(setting), *_headline_cells(rules, setting, shown, intervals)], strong=True))
         if len(published) and setting in set(published["setting"]):
-            rows.append(Row([text("published"), *_headline_cells(published, setting, NONE)]))
+            rows.append(Row([text("published"), *_headline_cells(published, setting, shown, NONE)]))
     notes = [
-        "Leave one out and family out: the configuration was chosen without the generators that it is scored on. "
-        "Paper: it was chosen on them. Gap: paper less the lower of the two, in points."
+        "Paper: the configuration was chosen on the generators that it is scored on; the others: without them, with "
+        "one generator, one family, or all GANs and all others left out. Gap: paper less the lowest, in points.",
+        *(
+            ["Published: over the test sets that are scored here too."]
+            if on_fewer and len(rows) > len(settings)
+            else []
+        ),
+        *_reasons(both[both["acc"].isna() & both["rule"].isin(shown)]),
     ]
-    columns = ["Setting", *["leave one out", "family out", "paper", "gap"] * len(METRICS)]
-    groups = [("", 1), *((name, 4) for name in METRICS.values())]
-    return Table("headline", "What to expect on a generator nobody has seen", columns, rows, groups, notes)
+    columns = ["Setting", *[*(NAMES[rule] for rule in shown), "gap"] * len(METRICS)]
+    groups = [("", 1), *((name, len(shown) + 1) for name in METRICS.values())]
+    return Table(
+        "headline",
+        "What to expect on a generator nobody has seen",
+        columns,
+        rows,
+        groups,
+        notes,
+        "with the reason below",
+    )
 
 
-def _headline_cells(rules: pd.DataFrame, setting: str, intervals: Intervals) -> list[Cell]:
+def _headline_cells(rules: pd.DataFrame, setting: str, shown: Sequence[str], intervals: Intervals) -> list[Cell]:
     cells = []
     for metric in METRICS:
-        values = pd.Series({rule: rule_value(rules, setting, rule, metric) for rule in HEADLINE})
+        values = pd.Series({rule: rule_value(rules, setting, rule, metric) for rule in shown})
         cells += [percent(value, intervals.of(setting, metric, value=rule)) for rule, value in values.items()]
-        cells.append(difference(values["paper"] - values[list(UNSEEN)].min()))
+        cells.append(difference(values.get("paper", math.nan) - values.reindex(UNSEEN).min()))
     return cells
 
 
@@ -78,16 +104,18 @@ def rules_table(
     names = [rule for rule in ORDER if rule in with_figure]
 
     def cells(rule: str, setting: str, metric: str) -> list[Cell]:
-        value, paper = (rule_value(rules, setting, name, metric) for name in (rule, "paper"))
-        gap = Cell("") if rule == "paper" else difference(paper - value)
-        return [percent(value, intervals.of(setting, metric, value=rule)), gap]
+        value, gap = (rule_value(rules, setting, rule, column) for column in (metric, f"gap_{metric}"))
+        beside = Cell("") if rule == "paper" else difference(gap)
+        return [percent(value, intervals.of(setting, metric, value=rule)), beside]
 
-    notes = ["Gap: what the paper's rule reports beyond this one, in points."]
+    notes = ["Gap: what the paper's rule reports beyond this one on the same generators, in points."]
     if explain:
         notes.append(" ".join(f"{rule_name(rule).capitalize()}: {RULES[rule].words}." for rule in names))
     notes += _reasons(rules)
     rows = {rule: [text(rule_name(rule))] for rule in names}
-    return setting_table(key, heading, ["Rule"], settings_of(rules), rows, cells, ["gap"], UNSEEN, notes)
+    return setting_table(
+        key, heading, ["Rule"], settings_of(rules), rows, cells, ["gap"], UNSEEN, notes, "with the reason above"
+    )
 
 
 def _reasons(rules: pd.DataFrame) -> list[str]:

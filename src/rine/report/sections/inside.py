@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from rine.dataset.generators import FAMILY_TITLE
+from rine.dataset.generators import family_title
 from rine.drawing import COLOURS, EDGE, canvas, fill_style, legend_below, percent_axis
 from rine.report.section import Content, Figure, Section
 from rine.report.study import Study
@@ -81,7 +81,7 @@ def draw_embeddings(points: pd.DataFrame, model: str) -> Drawing:
         if len(rows):
             panel.scatter(
                 rows["x"], rows["y"], s=size, marker=marker, color=colour, edgecolors=EDGE, linewidths=0.25,
-                alpha=0.85, label=FAMILY_TITLE.get(group, group),
+                alpha=0.85, label=family_title(group),
             )  # fmt: skip
     # t-SNE's axes have no unit and no direction
     panel.set(title=model, xticks=[], yticks=[], box_aspect=1)

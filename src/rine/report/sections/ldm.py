@@ -39,7 +39,9 @@ def across_table(study: Study) -> Table:
         rows.append(Row(cells))
     groups = [("", 1), *((name, 2) for name in STUDIES.values())]
     columns = ["Model", *["Acc.", "AP"] * len(STUDIES)]
-    return Table("across", "Every model on the test sets of both studies (%)", columns, rows, groups)
+    return Table(
+        "across", "Every model on the test sets of both studies (%)", columns, rows, groups, dash="not scored on these"
+    )
 
 
 def _intervals_on(study: Study, name: str) -> estimates.Intervals:

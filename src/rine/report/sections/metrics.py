@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from rine.dataset.generators import FAMILY_TITLE
+from rine.dataset.generators import family_title
 from rine.evaluation.means import metrics_table
 from rine.evaluation.metrics import METRICS as ALL_METRICS
 from rine.report.labels import METRICS
@@ -49,9 +49,9 @@ def _reasons(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     reasons: dict[tuple[str, str], list[str]] = {}
     for setting, table in tables.items():
         overall = table[(table["level"] == "overall") & table["value"].isna()].set_index("metric")
-        each = table[table["level"] == "generator"].groupby("metric")["reason"].first()
+        by_metric = table[table["level"] == "generator"].groupby("metric")["reason"].first()
         for name in overall.index.intersection([name for name in ALL_METRICS if "nll" not in name]):
-            reasons.setdefault((setting, str(each[name])), []).append(ALL_METRICS[str(name)].title)
+            reasons.setdefault((setting, str(by_metric[name])), []).append(ALL_METRICS[str(name)].title)
     return [f"– in {setting}: {', '.join(titles)}: {reason}." for (setting, reason), titles in reasons.items()]
 
 
@@ -60,7 +60,7 @@ def _family_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> Table:
     families = study.reported["generator"].map(study.family)
     rows = []
     for family in dict.fromkeys(families):
-        cells = [text(FAMILY_TITLE.get(family, family))]
+        cells = [text(family_title(family))]
         for setting, table in tables.items():
             scores = study.reported[(families == family) & (study.reported["setting"] == setting)]
             names = list(dict.fromkeys(scores["generator"]))
@@ -73,7 +73,15 @@ def _family_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> Table:
     notes = ["AUC and TPR5, the synthetic pictures found at 5 % false alarms: of the first seed's model."]
     groups = [("", 1), *((setting, 4) for setting in tables)]
     columns = ["Family", *["Acc.", "AP", *MORE.values()] * len(tables)]
-    return Table("families", "By family of generators (%)", columns, rows, groups, notes)
+    return Table(
+        "families",
+        "By family of generators (%)",
+        columns,
+        rows,
+        groups,
+        notes,
+        "no generator of the family in that setting, or as in the table above",
+    )
 
 
 SECTION = Section("metrics", "More metrics", REPORTED_FROM, make)

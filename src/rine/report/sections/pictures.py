@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from rine.dataset.generators import title
 from rine.report.section import Content, Section
 from rine.report.study import Study
 from rine.report.table import MISSING, Row, Table, number, percent, text
@@ -19,13 +18,13 @@ def make(study: Study) -> Content | None:
         return None
     lines: dict[bool, list[str]] = {True: [], False: []}  # warnings, and the rest
     for row in study.table("index/findings.csv").to_dict("records"):
-        place = "" if pd.isna(row["set"]) else f"{title(str(row['set']))}: "
+        place = "" if pd.isna(row["set"]) else f"{study.title(str(row['set']))}: "
         lines[row["severity"] == "warning"].append(f"{place}{row['finding']}")
-    tables = [shortcut_table(shortcuts)] if len(shortcuts) else []
-    return Content(lines[False], [*tables, files_table(files)], warnings=lines[True])
+    tables = [shortcut_table(shortcuts, study.title)] if len(shortcuts) else []
+    return Content(lines[False], [*tables, files_table(files, study.title)], warnings=lines[True])
 
 
-def shortcut_table(shortcuts: pd.DataFrame) -> Table:
+def shortcut_table(shortcuts: pd.DataFrame, title: Callable[[str], str]) -> Table:
     """AP that facts about files reach alone, raw and aligned, by set."""
     rows = []
     for row in shortcuts.to_dict("records"):
@@ -36,11 +35,18 @@ def shortcut_table(shortcuts: pd.DataFrame) -> Table:
     columns = ["Set", "Pictures", "Chance", "AP raw", "AP aligned", "Told apart most by"]
     notes = ["AP of a small classifier on facts about the files, such as format and size, without one pixel."]
     if len(shortcuts) and shortcuts["ap_aligned"].isna().all():
-        notes.append(f"AP aligned {MISSING}: the pictures were not made alike (`prepare.align` is null).")
-    return Table("shortcuts", "Shortcut baseline: AP without looking (%)", columns, rows, notes=notes)
+        notes.append(f"AP aligned {MISSING}: the pictures were not made alike (`cache.align` is null).")
+    return Table(
+        "shortcuts",
+        "Shortcut baseline: AP without looking (%)",
+        columns,
+        rows,
+        notes=notes,
+        dash="with the reason in the last column",
+    )
 
 
-def files_table(files: pd.DataFrame) -> Table:
+def files_table(files: pd.DataFrame, title: Callable[[str], str]) -> Table:
     """Files by set and class."""
     rows = []
     for row in files.to_dict("records"):
@@ -52,7 +58,7 @@ def files_table(files: pd.DataFrame) -> Table:
     columns = ["Set", "Class", "Pictures", "Formats", "Size", "JPEG quality", "Modes", "EXIF %"]
     columns += ["exact", "near", "exact across", "near across"]
     groups = [("", 8), ("Copies", 4)]
-    return Table("files", "The files by set and class", columns, rows, groups)
+    return Table("files", "The files by set and class", columns, rows, groups, dash="no JPEG, or no picture")
 
 
 def _plain(value: Any) -> str:

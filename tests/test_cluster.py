@@ -1,0 +1,248 @@
+"""Units on the actors of a Ray cluster: the same bytes as in one process, whatever comes to grief.
+
+Ray is started once for all of them: it takes 6 seconds, and every actor as long as PyTorch takes to be imported.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from rine.caching import by_actors, views
+from rine.caching.decode import Source
+from rine.caching.encode import PicturesLost
+from rine.caching.on_actor import Encoding, Errand, Work
+from rine.caching.plan import plan
+from rine.caching.store import Store
+from rine.cluster import Unfit, actor, connection
+from rine.cluster.spread import Wanted, _places
+from rine.features.table import read
+from rine.params import ParamsError
+from test_cache import cache, files, parsed, write_index
+
+pytest.importorskip("ray", reason="rine[ray] is not installed")
+
+KILLS = 10
+TRAIN = {("gan", 0, "train"): 9, ("gan", 1, "train"): 9, ("gan", 1, "val"): 3}
+VIEWS = 4 * 18 + 3
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[object]:
+    """One for four actors, on however many cores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "usable_cores", lambda: 4)
+        with connection.connected("local") as (ray, _):
+            yield ray
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures whose views take a while, with their index and what one process makes of them."""
+    root = tmp_path_factory.mktemp("study")
+    rng = np.random.default_rng(0)
+    for (source, label, split), n in TRAIN.items():
+        for i in range(n):
+            file = root / "data" / f"{source}/{label}/{split}/{i:02d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (700, 700, 3), dtype=np.uint8)).save(file, compress_level=1)
+    write_index(root, "train", TRAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RINE_STORE", str(root / "store"))
+        assert run(root, "alone").endswith(f"encoded {VIEWS}, reused 0")
+    return root
+
+
+@pytest.fixture
+def store(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store."""
+    monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+def study(root: Path, **runtime: object):
+    changes = {f"runtime__{key}": value for key, value in runtime.items()}
+    return parsed(root, augmentation__views=4, augmentation__blur_p=1.0, **changes)
+
+
+def run(root: Path, out: str, **runtime: object) -> str:
+    (root / out).mkdir(exist_ok=True)
+    if not (root / out / "index").exists():
+        (root / out / "index").symlink_to(root / "artifacts" / "index")
+    return cache("tiny-train", study(root, **runtime), root / out)
+
+
+def made(root: Path, out: str) -> dict[str, bytes]:
+    return files(root / out / "features")
+
+
+def actors() -> list[psutil.Process]:
+    """The processes of the actors."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::Actor"):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_actors_leave_the_bytes_of_one_process(ray, pictures: Path, store: Path, n: int) -> None:
+    out = f"by {n}"
+    assert run(pictures, out, cluster="local", actors=n).endswith(f"encoded {VIEWS}, reused 0")
+    assert made(pictures, out) == made(pictures, "alone")
+    assert not list(store.rglob(".*"))
+    assert run(pictures, out, cluster="local", actors=n).endswith(f"encoded 0, reused {VIEWS}")
+
+
+def test_actors_that_are_killed_at_random_leave_the_same_bytes(ray, pictures: Path, store: Path) -> None:
+    rng, kills, ended = np.random.default_rng(0), [], threading.Event()
+
+    def kill() -> None:
+        while len(kills) < KILLS and not ended.wait(rng.uniform(0.1, 0.9)):
+            there = actors()
+            if there:
+                os.kill(there[rng.integers(len(there))].pid, signal.SIGKILL)
+                kills.append(len(list(store.rglob("*.safetensors"))))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        run(pictures, "killed", cluster="local", actors=2)
+    finally:
+        ended.set()
+        killer.join()
+    assert len(kills) >= 3
+    assert made(pictures, "killed") == made(pictures, "alone")
+
+
+def test_an_interrupt_ends_the_actors_and_keeps_what_is_done(ray, pictures: Path, store: Path) -> None:
+    def interrupt() -> None:
+        until = time.monotonic() + 60
+        while not list(store.rglob("*.safetensors")) and time.monotonic() < until:
+            time.sleep(0.01)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(pictures, "interrupted", cluster="local", actors=2)
+    until = time.monotonic() + 20
+    while actors() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not actors()
+    line = run(pictures, "interrupted")  # without a cluster: it is one store
+    assert int(line.rpartition("reused ")[2]) > 0
+    assert made(pictures, "interrupted") == made(pictures, "alone")
+
+
+def test_actors_of_another_version_are_refused_by_name(ray, pictures, store, monkeypatch, capsys) -> None:
+    ours = actor.libraries()
+    monkeypatch.setattr(
+        sys.modules["rine.cluster.spread"], "libraries", lambda: ours | {"torch": "1.0", "rine": "another"}
+    )
+    with pytest.raises(
+        RuntimeError, match=f"no actor.*{os.uname().nodename}: other versions: rine .*the driver has 1.0"
+    ):
+        run(pictures, "refused", cluster="local", actors=2)
+    assert capsys.readouterr().err.count("is refused") == 2
+
+
+@pytest.fixture
+def errand(pictures: Path, store: Path) -> Errand:
+    """What an actor is told, with a store whose token it sees."""
+    tiny = study(pictures)
+    described, shape = by_actors.describe(tiny.encoders["tiny"], tiny.runtime)
+    folder = Store.open(store, described, {}, shape).folder
+    (folder / "token").write_text("content")
+    source = Source(pictures / "data", views.recipe("train", tiny, "tiny"), 10**6)
+    row = read(pictures / "artifacts" / "index" / "train.csv").iloc[0]
+    picture = (row["path"], row["digest"])
+    stores = dict.fromkeys(("augment", "centre"), folder)
+    encoder = tiny.encoders["tiny"]
+    return Errand(encoder, described, shape, tiny.runtime, source, stores, (folder / "token", "content"), picture)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda it: {"described": it.described | {"weights": "0f"}}, r"another encoder: weights .*the driver has '0f'"),
+        (lambda it: {"described": it.described | {"arithmetic": "fast"}}, "another encoder: arithmetic 'portable'"),
+        (lambda it: {"token": (it.token[0].with_name("x"), "content")}, "the store.*No such file.*RINE_STORE"),
+        (lambda it: {"token": (it.token[0], "of another store")}, "does not see the store"),
+        (lambda it: {"source": replace(it.source, root=Path("/nowhere"))}, "does not see the pictures.*No such file"),
+        (lambda it: {"picture": (it.picture[0], "0f")}, "does not see the pictures.*another picture"),
+        (lambda it: {"config": replace(it.config, pretrained="/nowhere/weights.pt")}, "/nowhere/weights.pt"),
+    ],
+)
+def test_an_actor_that_would_make_something_else_does_not_work(errand: Errand, change, words: str) -> None:
+    with pytest.raises((Unfit, ValueError, OSError), match=words):
+        Encoding(replace(errand, **change(errand)))
+
+
+def test_an_actor_goes_on_from_the_parts_of_the_one_before_it(pictures: Path, errand: Errand, monkeypatch) -> None:
+    """The driver, which looked before those were there, knows nothing of them."""
+    from rine.caching import draft
+
+    tiny = study(pictures)
+    table = read(pictures / "artifacts" / "index" / "train.csv")
+    rows = views.expand(table, views.recipe("train", tiny, "tiny"))
+    unit = next(unit for unit in plan(rows, 8).units.values() if unit.family == "augment")
+    monkeypatch.setattr(draft, "SECONDS_BETWEEN_PARTS", 0.0)
+    gone = pictures / "data" / unit.paths[-1]
+    gone.rename(pictures / "away.png")
+    try:
+        with pytest.raises(PicturesLost, match=gone.name):
+            Encoding(errand)(Work(unit, {}))
+    finally:
+        (pictures / "away.png").rename(gone)
+    assert Encoding(errand)(Work(unit, {})).value == 4  # views of one picture of two
+    assert Encoding(errand)(Work(unit, {})).value == 0
+
+
+def test_a_cluster_that_cannot_be_had_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConnectionError, match=r"runtime\.cluster = '127\.0\.0\.1:9' cannot be reached.*ray start"):
+        connection._connect(None, "127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"pip install 'rine\[ray\]'"):
+        connection._ray()
+
+
+def test_the_actors_of_a_cluster_follow_from_what_its_machines_have() -> None:
+    def places(there: list[dict[str, float]], gpu: bool = False, n: int | None = None) -> tuple[int, int]:
+        return _places(there, Wanted(list, gpu, n), "auto")
+
+    large, small = {"CPU": 64.0, "GPU": 8.0}, {"CPU": 12.0, "GPU": 2.0}
+    assert places([large, small, {"CPU": 4.0}], gpu=True) == (10, 6)
+    assert places([large], gpu=True, n=4) == (4, 8)
+    assert places([{"CPU": 16.0}, {"CPU": 8.0}]) == (2, 8)
+    assert places([{"CPU": 16.0}, {"CPU": 8.0}], n=3) == (3, 8)
+    assert places([{"CPU": 2.0}], n=4) == (2, 1)
+    with pytest.raises(ValueError, match="has no GPU; say device: cpu"):
+        places([{"CPU": 4.0}], gpu=True)
+
+
+@pytest.mark.parametrize("name", ["", "somewhere", "ray://head:10001", "head:"])
+def test_a_cluster_is_an_address(pictures: Path, name: str) -> None:
+    with pytest.raises(ParamsError, match=r"runtime\.cluster"):
+        study(pictures, cluster=name)
+
+
+def test_naming_a_cluster_reruns_nothing() -> None:
+    from graph import STAGES
+
+    listed = [str(key) for body in STAGES.values() for key in body.get("do", body).get("params", [])]
+    assert not [key for key in listed if "cluster" in key or "actors" in key or key == "runtime"]
