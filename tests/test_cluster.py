@@ -28,6 +28,8 @@ from rine.caching.plan import plan
 from rine.caching.store import Store
 from rine.cluster import Unfit, actor, connection
 from rine.cluster.spread import Wanted, _places
+from rine.dataset import on_actors
+from rine.dataset.reading import examined
 from rine.features.table import read
 from rine.params import ParamsError
 from test_cache import cache, files, parsed, write_index
@@ -159,6 +161,21 @@ def test_actors_of_another_version_are_refused_by_name(ray, pictures, store, mon
     ):
         run(pictures, "refused", cluster="local", actors=2)
     assert capsys.readouterr().err.count("is refused") == 2
+
+
+def test_prepare_finds_the_same_by_actors(ray, pictures: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(on_actors, "TOGETHER", 5)
+    (pictures / "data" / "broken.png").write_bytes(b"no picture")
+    paths = sorted(file.relative_to(pictures / "data").as_posix() for file in (pictures / "data").rglob("*.png"))
+    runtime = study(pictures, cluster="local", actors=2).runtime
+    found = [
+        looked for piece in on_actors.examined_by(runtime, pictures / "data", paths, 10**6, None) for looked in piece
+    ]
+    alone = [looked for piece in examined(pictures / "data", paths, 10**6, None) for looked in piece]
+    assert found == alone
+    assert [path for path, _, _ in found] == paths
+    with pytest.raises(Unfit, match="does not see the pictures"):
+        on_actors.Looking(tmp_path, 10**6, (paths[0], 1))
 
 
 @pytest.fixture
