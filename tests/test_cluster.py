@@ -168,12 +168,15 @@ def test_prepare_finds_the_same_by_actors(ray, pictures: Path, tmp_path: Path, m
     (pictures / "data" / "broken.png").write_bytes(b"no picture")
     paths = sorted(file.relative_to(pictures / "data").as_posix() for file in (pictures / "data").rglob("*.png"))
     runtime = study(pictures, cluster="local", actors=2).runtime
-    found = [
-        looked for piece in on_actors.examined_by(runtime, pictures / "data", paths, 10**6, None) for looked in piece
+    both = [
+        [(path, stat.st_mtime_ns, fact) for piece in pieces for path, stat, fact in piece]
+        for pieces in (
+            on_actors.examined_by(runtime, pictures / "data", paths, 10**6, None),
+            examined(pictures / "data", paths, 10**6, None),
+        )
     ]
-    alone = [looked for piece in examined(pictures / "data", paths, 10**6, None) for looked in piece]
-    assert found == alone
-    assert [path for path, _, _ in found] == paths
+    assert both[0] == both[1]
+    assert [path for path, _, _ in both[0]] == paths
     with pytest.raises(Unfit, match="does not see the pictures"):
         on_actors.Looking(tmp_path, 10**6, (paths[0], 1))
 
