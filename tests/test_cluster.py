@@ -21,13 +21,15 @@ import pytest
 from PIL import Image
 
 from rine.caching import by_actors, views
-from rine.caching.decode import Job, Source
+from rine.caching.decode import Source
 from rine.caching.encode import PicturesLost
 from rine.caching.on_actor import Encoding, Errand, Work
 from rine.caching.plan import plan
 from rine.caching.store import Store
 from rine.cluster import Unfit, actor, connection
 from rine.cluster.spread import Wanted, _places
+from rine.dataset import on_actors
+from rine.dataset.reading import examined
 from rine.features.table import read
 from rine.params import ParamsError
 from test_cache import cache, files, parsed, write_index
@@ -44,7 +46,7 @@ def ray() -> Iterator[object]:
     """One for four actors, on however many cores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "usable_cores", lambda: 4)
-        with connection.connected("local") as ray:
+        with connection.connected("local") as (ray, _):
             yield ray
 
 
@@ -161,6 +163,21 @@ def test_actors_of_another_version_are_refused_by_name(ray, pictures, store, mon
     assert capsys.readouterr().err.count("is refused") == 2
 
 
+def test_prepare_finds_the_same_by_actors(ray, pictures: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(on_actors, "TOGETHER", 5)
+    (pictures / "data" / "broken.png").write_bytes(b"no picture")
+    paths = sorted(file.relative_to(pictures / "data").as_posix() for file in (pictures / "data").rglob("*.png"))
+    runtime = study(pictures, cluster="local", actors=2).runtime
+    found = [
+        looked for piece in on_actors.examined_by(runtime, pictures / "data", paths, 10**6, None) for looked in piece
+    ]
+    alone = [looked for piece in examined(pictures / "data", paths, 10**6, None) for looked in piece]
+    assert found == alone
+    assert [path for path, _, _ in found] == paths
+    with pytest.raises(Unfit, match="does not see the pictures"):
+        on_actors.Looking(tmp_path, 10**6, (paths[0], 1))
+
+
 @pytest.fixture
 def errand(pictures: Path, store: Path) -> Errand:
     """What an actor is told, with a store whose token it sees."""
@@ -170,7 +187,7 @@ def errand(pictures: Path, store: Path) -> Errand:
     (folder / "token").write_text("content")
     source = Source(pictures / "data", views.recipe("train", tiny, "tiny"), 10**6)
     row = read(pictures / "artifacts" / "index" / "train.csv").iloc[0]
-    picture = Job(row["path"], row["digest"], (("augment", "0"),), (0,))
+    picture = (row["path"], row["digest"])
     stores = dict.fromkeys(("augment", "centre"), folder)
     encoder = tiny.encoders["tiny"]
     return Errand(encoder, described, shape, tiny.runtime, source, stores, (folder / "token", "content"), picture)
@@ -184,7 +201,7 @@ def errand(pictures: Path, store: Path) -> Errand:
         (lambda it: {"token": (it.token[0].with_name("x"), "content")}, "the store.*No such file.*RINE_STORE"),
         (lambda it: {"token": (it.token[0], "of another store")}, "does not see the store"),
         (lambda it: {"source": replace(it.source, root=Path("/nowhere"))}, "does not see the pictures.*No such file"),
-        (lambda it: {"picture": replace(it.picture, digest="0f")}, "does not see the pictures.*changed since"),
+        (lambda it: {"picture": (it.picture[0], "0f")}, "does not see the pictures.*another picture"),
         (lambda it: {"config": replace(it.config, pretrained="/nowhere/weights.pt")}, "/nowhere/weights.pt"),
     ],
 )

@@ -93,8 +93,11 @@ def of(*machines: Machine, bar: Counted | None = None, items: Any = range(20)) -
     Ray.ended.clear()
     left = iter(machines)
     hired = Crew(Ray(), lambda: next(left), sum(not machine.host.startswith("spare") for machine in machines))
-    for _, done in hired.run(items, bar or Counted()):
-        yield done.value
+    try:
+        for _, done in hired.run(items, bar or Counted()):
+            yield done.value
+    finally:
+        hired.end()
 
 
 def test_every_item_is_done_once_and_the_actors_are_ended() -> None:

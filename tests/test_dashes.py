@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from made_study import SMALL, TEST_SETS, write_published, write_study
-from rine.drawing import styled
+from rine.drawing import line_style, styled
 from rine.report.section import Report
 from rine.report.sections.inside import draw_embeddings
 from rine.report.study import Study, from_scores, gather
@@ -99,3 +99,4 @@ def test_every_family_is_in_every_figure(report: Report) -> None:
     plt.close(figure)
     assert shown == {"real", *families}
     assert len(looks) == 1 + len(families)
+    assert len({str(line_style(i)) for i in range(18)}) == 18

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +15,9 @@ from rine.heads import Head, HeadConfig, scoring, seeded_head
 from rine.heads.scoring import embeddings, logits, mean_over_views, mean_tokens
 from rine.heads.tokens import rows_by_picture
 from rine.params import TrainingConfig
-from rine.training import Run, learning_rate, train
+from rine.training import Run, learning_rate, together, train
 from rine.training.masks import dropout_masks
+from rine.training.members import spread
 
 L, D = 3, 5
 LR = 0.01
@@ -203,6 +205,19 @@ def test_seeds_in_threads_change_no_bit_and_a_failure_in_one_stops_all(monkeypat
     monkeypatch.setattr("rine.training.together.step", broken)
     with pytest.raises(OSError, match="the disk is gone"):
         trained(Tokens(), RUNS, epochs=100_000)  # the other seed would take minutes
+
+
+def test_runs_that_are_spread_over_devices_become_what_they_do_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [*RUNS, *(dataclasses.replace(run, seed=2) for run in RUNS)]
+    heads: dict[int, list[list[torch.Tensor]]] = {}
+    for devices in (["cpu"], ["cpu", "cpu:0"]):  # PyTorch takes them for two
+        monkeypatch.setattr(together, "each_of", lambda device, devices=devices: devices)
+        places = spread(runs, devices)
+        assert set(places) == set(devices)
+        # heads at an early epoch are copies: what is done with them must not touch those in training
+        epochs = train(Tokens(), runs, CONFIG, LR, [1, 3], "cuda")
+        heads[len(devices)] = [weights(logits_of) for _, logits_of in epochs]
+    assert all(same(one, two) for one, two in zip(heads[1], heads[2], strict=True))
 
 
 def test_with_dropout_it_equals_a_plain_loop_over_pytorch_modules() -> None:

@@ -29,6 +29,15 @@ def choose(name: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def each_of(device: str) -> list[str]:
+    """Every device that the name stands for: `cuda` all GPUs that this process sees, any other itself."""
+    if device != "cuda":
+        return [device]
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
 _most_cores: int | None = None
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from rine import device as devices
 from rine import encoder as encoders
-from rine.caching.decode import Job, Source, decode
-from rine.caching.on_actor import Encoding, Errand, Work
+from rine.caching.decode import Source
+from rine.caching.on_actor import Encoding, Errand, Work, lacks
 from rine.caching.plan import Unit
 from rine.caching.run import looked_up
 from rine.caching.store import Store
@@ -102,13 +102,10 @@ def _token(folder: Path) -> Iterator[tuple[Path, str]]:
         file.unlink(missing_ok=True)
 
 
-def _readable(units: Sequence[Unit], source: Source) -> Job | None:
-    """A picture that the driver can read: among the first of the first units, since one may have gone."""
-    for unit in units[:8]:
-        job = Job(unit.paths[0], unit.digests[0], ((unit.family, unit.views[0]),), (0,))
-        if not isinstance(decode(source, job), str):
-            return job
-    return None
+def _readable(units: Sequence[Unit], source: Source) -> tuple[str, str] | None:
+    """Path and digest of a picture that the driver can read: the first of a unit, or of the next."""
+    firsts = ((unit.paths[0], unit.digests[0]) for unit in units[:8])
+    return next((first for first in firsts if not lacks(source, *first)), None)
 
 
 def _seen(units: Sequence[Unit], stores: Mapping[str, Store]) -> None:

@@ -6,6 +6,7 @@ and not assumed.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rine import apart
 from rine import encoder as encoders
-from rine.caching.decode import Job, Pixels, Source, decode, decoded, workers
+from rine.caching.decode import Job, Pixels, Source, decoded, workers
 from rine.caching.draft import Draft
 from rine.caching.encode import encode_unit, encoding_threads
 from rine.caching.plan import Unit
@@ -26,6 +27,7 @@ from rine.caching.store import Place, Store
 from rine.cluster import Done, Unfit
 from rine.encoder.config import EncoderConfig
 from rine.params import RuntimeConfig
+from rine.pixels.pictures import UnreadablePicture, read
 
 if TYPE_CHECKING:
     from rine.encoder import Encoder
@@ -42,7 +44,7 @@ class Errand:
     source: Source
     stores: dict[str, Path]  # the folder of each family
     token: tuple[Path, str]  # a file in the store, and its content
-    picture: Job | None  # one that the driver can read
+    picture: tuple[str, str] | None  # path and digest of one that the driver can read
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,17 @@ def _look(errand: Errand) -> None:
         seen = error.strerror or str(error)
     if seen != content:
         raise Unfit(f"it does not see the store of the driver at {file.parent} ({seen or 'another file'}); RINE_STORE")
-    why = decode(errand.source, errand.picture) if errand.picture else None
-    if isinstance(why, str):
+    if errand.picture and (why := lacks(errand.source, *errand.picture)):
         raise Unfit(f"it does not see the pictures of the driver in {errand.source.root} ({why})")
+
+
+def lacks(source: Source, path: str, digest: str) -> str:
+    """Why this picture is not to be had here, from its bytes alone; "" where it is."""
+    try:
+        data = read(str(source.root / path), source.max_pixels)
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    except UnreadablePicture as error:
+        return f"{path}: {error.reason}"
+    same = hashlib.blake2b(data, digest_size=16).hexdigest() == digest
+    return "" if same else f"{path}: another picture"

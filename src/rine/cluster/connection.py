@@ -18,22 +18,22 @@ _STORE = 128 << 20  # bytes of Ray's own memory: items go through it, tokens nev
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Any]:
+def connected(address: str) -> Iterator[tuple[Any, bool]]:
     """Ray, connected to a cluster: `local` starts one on this machine, `auto` finds the one that it belongs to.
 
     Raises `ImportError` without Ray and `ConnectionError` where there is no such cluster. A connection that this
-    process has already is used, and kept.
+    process has already is used, and kept; whether it is kept comes with it, since one that ends takes its actors along.
     """
     ray = _ray()
     if ray.is_initialized():
-        yield ray
+        yield ray, True
         return
     handler = signal.getsignal(signal.SIGTERM)
     try:
         _connect(ray, address)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray puts its own there
-        yield ray
+        yield ray, False
     finally:
         ray.shutdown()
 
@@ -50,8 +50,7 @@ def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == LOCAL:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        alone = {"include_dashboard": False, "object_store_memory": _STORE, "_node_ip_address": "127.0.0.1"}
-        ray.init(address=LOCAL, num_cpus=usable_cores(), **alone, **quiet)
+        ray.init(LOCAL, num_cpus=usable_cores(), include_dashboard=False, object_store_memory=_STORE, **quiet)
         return
     try:
         if ":" in address:  # Ray itself would try for a minute

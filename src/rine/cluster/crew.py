@@ -39,29 +39,26 @@ class Crew:
             self._hire()
 
     def run(self, items: Iterable[Any], bar: Bar) -> Iterator[tuple[Any, Done]]:
-        """Each item with what was done, in the order in which they end; raises what an item ended with everywhere.
-
-        Close it where it is not read to its end: that ends the actors.
-        """
+        """Each item with what was done, in the order in which they end; raises what an item ended with everywhere."""
         self.source, self.more = iter(items), True
-        try:
-            while True:
-                self._hand_out()
-                under_way = {ref: hand for hand in self.hands.values() for ref in hand.tasks}
-                if not (self.more or self.returned or under_way):
-                    return
-                if not self.hands and not self.starting:
-                    raise RuntimeError(f"no actor of the cluster can do the work; the last one: {self.why}")
-                for ref in self._answered([*self.starting, *under_way]):
-                    if ref in self.starting:
-                        self._started(ref)
-                    elif ref in under_way[ref].tasks:  # its actor was not let go a moment ago
-                        yield from self._ended(under_way[ref], ref, bar)
-                self._end_overdue()
-                bar.advance(0, note(self.hands.values(), len(self.starting), self.unit))
-        finally:
-            for actor in [*self.hands, *self.starting.values()]:
-                self.ray.kill(actor)
+        while True:
+            self._hand_out()
+            under_way = {ref: hand for hand in self.hands.values() for ref in hand.tasks}
+            if not (self.more or self.returned or under_way):
+                return
+            if not self.hands and not self.starting:
+                raise RuntimeError(f"no actor of the cluster can do the work; the last one: {self.why}")
+            for ref in self._answered([*self.starting, *under_way]):
+                if ref in self.starting:
+                    self._started(ref)
+                elif ref in under_way[ref].tasks:  # its actor was not let go a moment ago
+                    yield from self._ended(under_way[ref], ref, bar)
+            self._end_overdue()
+            bar.advance(0, note(self.hands.values(), len(self.starting), self.unit))
+
+    def end(self) -> None:
+        for actor in [*self.hands, *self.starting.values()]:
+            self.ray.kill(actor)
 
     def _hire(self) -> None:
         actor = self.hire()

@@ -34,13 +34,18 @@ def spread(address: str, wanted: Wanted, items: Iterable[Any], bar: Bar) -> Gene
     Raises what `connected` does, `RuntimeError` where no actor is fit, and what an item ended with everywhere. Close
     it where it is not read to its end: that ends the actors, and what they have finished is kept.
     """
-    with connected(address) as ray:
+    with connected(address) as (ray, kept_open):
         n, cores = _places(machines(ray), wanted, address)
         built = Built(pickle.dumps(wanted.make), arithmetic.mode(), cores, libraries())
         # one thread for each item that an actor may have
         kept = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": 2}
         hired = ray.remote(num_cpus=cores, num_gpus=int(wanted.gpu), **kept)(Actor)
-        yield from Crew(ray, lambda: hired.remote(built), n, wanted.unit, wanted.weigh).run(items, bar)
+        crew = Crew(ray, lambda: hired.remote(built), n, wanted.unit, wanted.weigh)
+        try:
+            yield from crew.run(items, bar)
+        finally:
+            if kept_open:  # else they end with the connection, and Ray has nothing to say of what they had in hand
+                crew.end()
 
 
 def _places(there: list[dict[str, float]], wanted: Wanted, address: str) -> tuple[int, int]:

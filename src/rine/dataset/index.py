@@ -16,7 +16,7 @@ from rine.dataset.facts import Facts
 from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
-from rine.dataset.reading import printable, read_all
+from rine.dataset.reading import Examine, printable, read_all
 from rine.dataset.records import Records
 from rine.features.table import INDEX, PICTURE
 from rine.pixels.pictures import ContainerError, place
@@ -33,12 +33,14 @@ class Index:
     n_reused: int
 
 
-def build(config: PrepareConfig, store: Path | None = None, workers: int | None = None) -> Index:
+def build(
+    config: PrepareConfig, store: Path | None = None, workers: int | None = None, by: Examine | None = None
+) -> Index:
     """List every data set, read every picture once, and lay the readable ones out in tables.
 
     Raises `DatasetError` for a missing folder, an empty class or one label only; a picture that cannot be
     read is left out and named in `skipped`. The result depends on the files alone: not on their order on
-    disk, on `workers` or on what `store` remembers.
+    disk, on `workers`, on what `store` remembers, or on who looks at them (`reading.read_all`).
     """
     try:
         root = place(config.root)
@@ -48,7 +50,7 @@ def build(config: PrepareConfig, store: Path | None = None, workers: int | None 
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)
     paths = sorted({picture.path for listing in listings.values() for picture in listing.pictures})
-    records, n_reused = read_all(root, paths, config.max_pixels, store, workers)
+    records, n_reused = read_all(root, paths, config.max_pixels, store, workers, by)
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}
     made = [test_set for listing in listings.values() for test_set in listing.test_sets]
     test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]

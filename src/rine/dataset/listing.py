@@ -25,7 +25,7 @@ class DatasetError(ValueError):
 
 
 class Picture(NamedTuple):
-    path: str  # posix, relative to the root
+    path: str  # an address (rine.pixels.pictures.containers), posix, relative to the root
     label: int  # 1 = synthetic
     source: str
     category: str  # class folder or ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -18,19 +18,28 @@ from rine.progress import progress
 
 CHUNK = 32  # pieces whose pictures' facts are remembered at once
 Looked = tuple[str, os.stat_result | None, Facts | Skipped | apart.Lost]
+Examine = Callable[[Path, list[str], int, int | None], Iterator[list[Looked]]]
 
 
 def read_all(
-    root: Path, paths: Sequence[str], max_pixels: int, store: Path | None = None, workers: int | None = None
+    root: Path,
+    paths: Sequence[str],
+    max_pixels: int,
+    store: Path | None = None,
+    workers: int | None = None,
+    by: Examine | None = None,
 ) -> tuple[Records, int]:
-    """The facts of every path, by its number, and how many of them were remembered from an earlier run."""
+    """The facts of every path, by its number, and how many of them were remembered from an earlier run.
+
+    `by` looks at the others; by default `examined`, here.
+    """
     records = Records(len(paths))
     with closing(FactStore(store, max_pixels)) if store else nullcontext() as remembered:
         todo = _recalled(root, paths, remembered, records)
         numbers = iter(todo)
         with progress(len(todo), "pictures", "prepare") as bar:
-            examined = _examined(root, [paths[number] for number in todo], max_pixels, workers)
-            while batch := [looked for piece in islice(examined, CHUNK) for looked in piece]:
+            pieces_of = (by or examined)(root, [paths[number] for number in todo], max_pixels, workers)
+            while batch := [looked for piece in islice(pieces_of, CHUNK) for looked in piece]:
                 for (_, _, fact), number in zip(batch, numbers, strict=False):
                     records.put(number, Skipped(str(fact)) if isinstance(fact, apart.Lost) else fact)
                 if remembered:  # not of what was lost: it may have been the machine
@@ -75,7 +84,7 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _examined(root: Path, paths: list[str], max_pixels: int, workers: int | None) -> Iterator[list[Looked]]:
+def examined(root: Path, paths: list[str], max_pixels: int, workers: int | None) -> Iterator[list[Looked]]:
     """Pieces of the paths with their facts, in order, looked at by so many processes; 0: by this one."""
     workers = usable_cores() if workers is None else workers
 

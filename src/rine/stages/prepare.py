@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -14,6 +15,8 @@ import pandas as pd
 from rine.dataset import index, shortcuts
 from rine.dataset.config import PrepareConfig
 from rine.dataset.doctor import examine
+from rine.dataset.on_actors import examined_by
+from rine.dataset.reading import Examine
 from rine.dataset.summary import summary
 from rine.params import Params
 from rine.paths import Paths, store_folder
@@ -27,7 +30,8 @@ TRACKED = ("prepare", "settings", "cache.align")
 
 def run(study: Params, paths: Paths) -> str:
     """Write artifacts/index/ (the index and the doctor's tables) and metrics/prepare.json."""
-    return prepare(study.prepare, paths, study.settings, study.cache.align)
+    by = functools.partial(examined_by, study.runtime) if study.runtime.cluster else None
+    return prepare(study.prepare, paths, study.settings, study.cache.align, by=by)
 
 
 def prepare(
@@ -36,13 +40,15 @@ def prepare(
     settings: Mapping[str, Sequence[str]] | None = None,
     align: AlignConfig | None = None,
     workers: int | None = None,
+    by: Examine | None = None,
 ) -> str:
     """As `run`. Warnings of the doctor go to standard error; `workers`: processes that decode, by default one a core.
 
+    `by` looks at the pictures, where this process does not.
     Raises `rine.dataset.listing.DatasetError` for a data set that does not lie there as it should, and `ValueError` for
     a class of `settings` that no training picture has: better now than after all are encoded.
     """
-    made = index.build(config, store_folder("index"), workers)
+    made = index.build(config, store_folder("index"), workers, by)
     _check_classes(settings or {}, made.tables["train"])
     diagnosis = examine(made, align)
     index.write(made, paths.index())

@@ -55,18 +55,32 @@ class Batch:
 
 
 def members_of(
-    runs: Sequence[Run], features: TokenSet, config: TrainingConfig, device: str, dtype: torch.dtype
+    runs: Sequence[Run], features: TokenSet, config: TrainingConfig, devices: Sequence[str], dtype: torch.dtype
 ) -> list[Member]:
-    """Give each run its head; runs that differ in `xi` alone start from the same one."""
+    """Give each run its head, on its device; runs that differ in `xi` alone start from the same one."""
     first: dict[tuple[HeadConfig, int], Head] = {}
     members = []
-    for run in runs:
+    for run, device in zip(runs, devices, strict=True):
         shape = HeadConfig(run.q, run.proj_dim, features.n_blocks, features.width, run.pool, config.dropout)
         if (shape, run.seed) not in first:
             first[shape, run.seed] = seeded_head(shape, run.seed).eval()
         head = copy.deepcopy(first[shape, run.seed]).to(device=device, dtype=dtype)
         members.append(Member(run, head))
     return members
+
+
+def spread(runs: Sequence[Run], devices: Sequence[str]) -> list[str]:
+    """A device for each run, with as much to do on each; runs that share all masks stay together."""
+    alike: dict[tuple[int, int, int, str], list[int]] = {}
+    for number, run in enumerate(runs):
+        alike.setdefault((run.proj_dim, run.q, run.seed, run.pool), []).append(number)
+    places, load = [""] * len(runs), dict.fromkeys(devices, 0)
+    for (proj_dim, _, _, _), numbers in sorted(alike.items(), reverse=True):
+        place = min(load, key=load.__getitem__)
+        load[place] += proj_dim * len(numbers)  # most of a step is the first layer, which is so wide
+        for number in numbers:
+            places[number] = place
+    return places
 
 
 def grouped(members: Sequence[Member], *names: str) -> dict[tuple, list[Member]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
@@ -9,13 +10,13 @@ from threading import Event
 import numpy as np
 import torch
 
-from rine.device import usable_threads
+from rine.device import each_of, usable_threads
 from rine.heads import Head
 from rine.heads.tokens import TokenSet, rows_by_picture
 from rine.params import TrainingConfig
 from rine.progress import progress
 from rine.training.batches import reader, shuffled
-from rine.training.members import Member, Run, batches, grouped, members_of, step
+from rine.training.members import Member, Run, batches, members_of, spread, step
 
 _FEW_FLOPS = 10**8  # of a head's step; below, threads cost more than they bring
 
@@ -38,7 +39,10 @@ def train(
     pool share the initialisation and all masks, as in the reference, which seeds anew for each run. So tokens
     are read, upcast and masked once for all of them.
 
-    The heads are those in training, in evaluation mode: use or copy them before the next is asked for.
+    Where `device` stands for several (`cuda`, for all GPUs), the runs are spread over them.
+
+    The heads are those in training (on several devices, copies on the first) in evaluation mode: use or copy them
+    before the next is asked for.
     `budget` is the memory in bytes that tokens may stay in (see `rine.training.batches.reader`). Raises `ValueError`
     where there is nothing to learn.
     """
@@ -72,10 +76,17 @@ def _train(
     at_once: int,
 ) -> Iterator[tuple[int, list[Head]]]:
     pictures = rows_by_picture(features.rows)  # (N, V)
-    labels = torch.as_tensor(features.rows["label"].to_numpy(np.int64)[pictures[:, 0]], device=device)
+    labels = torch.as_tensor(features.rows["label"].to_numpy(np.int64)[pictures[:, 0]])
     views = [pictures[:, epoch % pictures.shape[1]] for epoch in range(last)]
-    read = reader(features, np.concatenate(views[: pictures.shape[1]]), device, budget)
-    members = members_of(runs, features, config, device, dtype)
+    devices = each_of(device)
+    places = spread(runs, devices)
+    needed = np.concatenate(views[: pictures.shape[1]])
+    on = {place: (reader(features, needed, place, budget), labels.to(place)) for place in dict.fromkeys(places)}
+    members = members_of(runs, features, config, places, dtype)
+    groups: dict[tuple[str, int], list[Member]] = {}
+    for place, member in zip(places, members, strict=True):
+        groups.setdefault((place, member.run.seed), []).append(member)
+    at_once = max(at_once, len(on))
     if not all(isinstance(member.head, Head) for member in members):
         at_once = 1  # the dropout of other heads draws from PyTorch's one generator
 
@@ -85,28 +96,35 @@ def _train(
         title = f"training {len(runs)} heads, epochs {done + 1} to {eval_epoch}"
         with progress((eval_epoch - done) * n_batches * len(runs), "run step", title) as bar:
 
-            def go_on(seed: int, group: list[Member], stopped: Event, first: int = done, end: int = eval_epoch) -> None:
+            def go_on(
+                key: tuple[str, int], group: list[Member], stopped: Event, first: int = done, end: int = eval_epoch
+            ) -> None:
+                (read, its), seed = on[key[0]], key[1]
                 for epoch in range(first, end):
                     rate = learning_rate(epoch + 1, lr, config)
-                    for batch in batches(read, views[epoch], labels, (seed, epoch), config, dtype):
+                    for batch in batches(read, views[epoch], its, (seed, epoch), config, dtype):
                         if stopped.is_set():
                             return
                         step(group, batch, rate, config, bar)
 
-            _all(go_on, {seed: group for (seed,), group in grouped(members, "seed").items()}, at_once)
+            _all(go_on, groups, at_once)
         done = eval_epoch
-        yield eval_epoch, [member.head for member in members]
+        heads = [member.head for member in members]
+        yield eval_epoch, heads if len(on) == 1 else [copy.deepcopy(head).to(devices[0]) for head in heads]
 
 
-def _all(work: Callable[[int, list[Member], Event], None], groups: dict[int, list[Member]], at_once: int) -> None:
-    """Do the work of each seed's group, so many at once; where one fails the others stop."""
+Key = tuple[str, int]  # device and seed
+
+
+def _all(work: Callable[[Key, list[Member], Event], None], groups: dict[Key, list[Member]], at_once: int) -> None:
+    """Do the work of each group, so many at once; where one fails the others stop."""
     stopped = Event()
     if at_once == 1 or len(groups) == 1:
-        for seed, group in groups.items():
-            work(seed, group, stopped)
+        for key, group in groups.items():
+            work(key, group, stopped)
         return
     with ThreadPoolExecutor(at_once) as pool:
-        started = [pool.submit(work, seed, group, stopped) for seed, group in groups.items()]
+        started = [pool.submit(work, key, group, stopped) for key, group in groups.items()]
         try:
             for one in as_completed(started):
                 one.result()
