@@ -18,7 +18,8 @@ import tiny_model
 from rine import Detector
 from rine.cli import app
 from rine.detector.explain import block_shares, changes, explain
-from rine.detector.explanation import heat
+from rine.detector.explanation import draw_map, heat
+from rine.drawing import canvas
 from rine.pixels.crops import cut, grid
 from rine.pixels.pictures import UnreadablePicture
 
@@ -152,3 +153,17 @@ def test_a_file_without_pixels_is_an_error_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
     with pytest.raises(UnreadablePicture):
         explain(detector, tmp_path / "bad.jpg")
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 24), (64, 40), (300, 500)])
+def test_each_number_and_each_judged_square_lies_in_the_picture(detector: Detector, height: int, width: int) -> None:
+    image = tiny_model.picture(8, height, width)
+    found = explain(detector, image, "grid", cells=4)
+    _, axes = canvas(1, 1, 4, 4)
+    draw_map(axes[0, 0], image, found.map, found.judged)
+    places = [text.xy for text in axes[0, 0].texts]
+    assert len(set(places)) == len(found.map)
+    assert all(0 < x < width and 0 < y < height for x, y in places)
+    for square in axes[0, 0].patches[len(found.map) :]:
+        assert 0 <= square.get_x() < square.get_x() + square.get_width() <= width
+        assert 0 <= square.get_y() < square.get_y() + square.get_height() <= height

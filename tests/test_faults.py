@@ -24,6 +24,10 @@ RINE = [sys.executable, "-m", "rine.cli"]
 
 def figure(key: str, fails: bool = False) -> Figure:
     class Data(pd.DataFrame):
+        @property
+        def _constructor(self) -> type:  # what is made of it is of its kind
+            return Data
+
         def to_csv(self, *args: object, **kwargs: object) -> None:  # type: ignore[override]
             raise OSError(28, "No space left on device")
 

@@ -158,7 +158,7 @@ def test_dvc_can_fill_our_templates(path: Path):
 
 
 def test_there_are_templates():
-    assert len(TEMPLATES) == 7
+    assert len(TEMPLATES) == 8
 
 
 def test_the_page_of_dvc_plots_needs_no_network(tmp_path: Path):

@@ -214,3 +214,14 @@ def test_a_rule_without_a_figure_says_why():
     table = rules_table_of_page("rules", "Rules", ldm)
     assert "family out" not in [row.cells[0].text for row in table.rows]
     assert any(note.startswith("No family out for LDM: none of the 9 generators are of") for note in table.notes)
+
+
+def test_a_reason_that_ours_and_published_share_is_said_once():
+    scores = published()
+    mine = scores[scores["backbone"] == "ViT-L/14"]
+    parts = [
+        rules_table(grid_of(mine[mine["setting"] == name], FAMILY)).assign(setting=name) for name in ("LDM", "4-class")
+    ]
+    table = headline_table(pd.concat(parts), pd.concat(parts), NONE)
+    [said] = [note for note in table.notes if note.startswith("No family out")]
+    assert said.startswith("No family out for LDM: none of the 9")

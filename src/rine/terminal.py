@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 
 MOST = 4000  # characters of one message
-
-
 # what a user can mend; all else is a fault of the program's, and its trace is wanted
 PLAIN = (ValueError, OSError, ImportError, MemoryError)
 
@@ -19,7 +17,9 @@ def reason(error: Exception) -> str:
     lacks = isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "out of memory"))
     if os.environ.get("RINE_TRACE") or not (lacks or isinstance(error, PLAIN)):
         raise error
-    return "not enough memory" if lacks else str(error)
+    if lacks:
+        return f"not enough memory: {error}" if isinstance(error, MemoryError) and str(error) else "not enough memory"
+    return str(error)
 
 
 def printable(words: object) -> str:

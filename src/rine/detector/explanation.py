@@ -70,10 +70,12 @@ def draw_map(
             Rectangle((cell.left, cell.top), cell.size, cell.size, fill=False, edgecolor=EDGE, linewidth=0.4)
         )
     for square in judged:
-        corner = (square.left, square.top)
-        axes.add_patch(Rectangle(corner, square.size, square.size, fill=False, edgecolor=JUDGED, linewidth=2.2))
+        left, top = max(square.left, 0), max(square.top, 0)  # of a crop larger than the picture, the picture
+        right, bottom = min(square.left + square.size, width), min(square.top + square.size, height)
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=JUDGED, linewidth=2.2))
     if numbers:
-        across, down = (_places([getattr(cell, side) for cell in cells], cells[0].size) for side in ("left", "top"))
+        across = _places([cell.left for cell in cells], cells[0].size, width)
+        down = _places([cell.top for cell in cells], cells[0].size, height)
         for cell in cells:
             _number(axes, across[cell.left], down[cell.top], cell.probability)
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -85,10 +87,10 @@ def _number(axes: Axes, x: float, y: float, probability: float) -> None:
     axes.annotate(f"{100 * probability:.0f}", (x, y), ha="center", va="center", fontsize=7, color="white", bbox=box)
 
 
-def _places(starts: list[int], size: int) -> dict[int, float]:
+def _places(starts: list[int], size: int, side: int) -> dict[int, float]:
     """Where a crop's number stands on one axis: in the middle of what lies nearer to it than to its neighbours."""
     places = sorted(set(starts))
-    borders = [places[0], *((a + b + size) / 2 for a, b in itertools.pairwise(places)), places[-1] + size]
+    borders = [places[0], *((a + b + size) / 2 for a, b in itertools.pairwise(places)), min(places[-1] + size, side)]
     gaps = [max(0, b - a - size) / 2 for a, b in itertools.pairwise(places)]
     low = [border + gap for border, gap in zip(borders[:-1], [0, *gaps], strict=True)]
     high = [border - gap for border, gap in zip(borders[1:], [*gaps, 0], strict=True)]

@@ -30,11 +30,11 @@ function svg(name, attributes) {
 }
 
 // Where a crop's number stands on one axis: in the middle of what lies nearer to it than to its neighbours
-function middles(starts, size) {
+function middles(starts, size, side) {
   const places = [...new Set(starts)].sort((a, b) => a - b);
   return new Map(places.map((start, i) => {
     const before = i ? Math.max(start, (start + places[i - 1] + size) / 2) : start;
-    const after = i + 1 < places.length ? Math.min(start + size, (start + places[i + 1] + size) / 2) : start + size;
+    const after = i + 1 < places.length ? Math.min(start + size, (start + places[i + 1] + size) / 2) : Math.min(start + size, side);
     return [start, (before + after) / 2];
   }));
 }
@@ -43,8 +43,8 @@ function middles(starts, size) {
 function map({ map: cells, judged, width, height, looked_at: words }, row) {
   const overlay = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   const { size } = cells[0];
-  const across = middles(cells.map((cell) => cell.left), size);
-  const down = middles(cells.map((cell) => cell.top), size);
+  const across = middles(cells.map((cell) => cell.left), size, width);
+  const down = middles(cells.map((cell) => cell.top), size, height);
   for (const { left, top, probability } of cells) {
     const fill = probability >= 0.5 ? "#d1360f" : "#1462c4";
     const strength = 0.08 + 0.9 * Math.abs(probability - 0.5);

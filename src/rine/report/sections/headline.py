@@ -83,7 +83,7 @@ def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Inte
         rows,
         groups,
         notes,
-        "with the reason below",
+        "with the reason above",
     )
 
 
@@ -124,7 +124,7 @@ def _reasons(rules: pd.DataFrame) -> list[str]:
         return []
     without = rules[rules["acc"].isna() & rules["reason"].notna()]
     return [
-        f"No {rule_name(str(rule))} for {', '.join(rows['setting'])}: {reason}."
+        f"No {rule_name(str(rule))} for {', '.join(dict.fromkeys(rows['setting']))}: {reason}."
         for (rule, reason), rows in without.groupby(["rule", "reason"], sort=False)
     ]
 
