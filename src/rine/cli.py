@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rine.commands.calibrate import calibrate
-from rine.commands.data import data
-from rine.commands.encoders import encoders
 from rine.commands.ending import timed
-from rine.commands.evaluate import evaluate
-from rine.commands.explain import explain
-from rine.commands.export import export
-from rine.commands.import_ import import_
-from rine.commands.init import init
 from rine.commands.options import (
     ARTIFACTS,
     METRICS,
-    PANEL,
     PARAMS,
     STUDY,
     Artifacts,
     Encoder,
     FeatureSet,
+    Latex,
     Metrics,
+    PageFolder,
+    PageOnly,
     ParamsFile,
     Part,
     Scores,
     Setting,
     StoredModel,
+    With,
 )
-from rine.commands.predict import predict
+from rine.commands.panels import COMMANDS
 from rine.commands.sample import sample
-from rine.commands.serve import serve
-from rine.commands.store import store
-from rine.commands.verify import verify
 from rine.paths import Paths
 from rine.running import read_study, run_stage
 
@@ -172,15 +163,10 @@ def report(
     artifacts: Artifacts = ARTIFACTS,
     metrics: Metrics = METRICS,
     scores: Scores = None,
-    latex: Annotated[bool, typer.Option(help="Also write each table as LaTeX.")] = False,
-    page_only: Annotated[bool, typer.Option(help="Write the page alone, nothing that DVC tracks.")] = False,
-    with_: Annotated[
-        list[Path] | None,
-        typer.Option("--with", help="A scores folder of another study to lay beside (docs/scores.md); repeatable."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the page.", show_default="report, or report/FILE with --scores FILE")
-    ] = None,
+    latex: Latex = False,
+    page_only: PageOnly = False,
+    with_: With = None,
+    out: PageFolder = None,
 ) -> str:
     """Tables, figures and one page from whatever scores there are; says what is missing.
 
@@ -199,10 +185,6 @@ def report(
     return report_scores(scores, paths, latex)
 
 
-COMMANDS = {
-    PANEL: (predict, explain, evaluate, calibrate, serve, export, import_),
-    STUDY: (init, data, encoders, store, verify),
-}
 for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)

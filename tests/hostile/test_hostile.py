@@ -137,7 +137,6 @@ def test_predict_has_a_row_for_each_and_goes_on(
     folder: Path, expected: dict[str, str], detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("rine.detector.MAX_PIXELS", MAX_PIXELS)
     monkeypatch.setattr(Detector, "load", lambda *_, **__: detector)
     names = [f"data/{name}" for name in expected]
     done = CliRunner().invoke(app, ["predict", "--output", "rows.csv", "--", *names])

@@ -21,7 +21,7 @@ ITEMS = ("encoder", "setting", "model", "feature_set")  # arguments that say whi
 TIMINGS = Paths().timings
 INTERRUPTED = 128 + signal.SIGINT
 _PARENT = os.getppid()
-_LEAST_MEMORY = 512 << 20  # bytes of address space: with less, OpenBLAS tries for ever to get its buffers
+_LEAST_MEMORY = 2 << 30  # bytes of address space: with much less, OpenBLAS tries for ever to get its buffers
 
 
 def timed(command: Callable[..., str]) -> Callable[..., None]:
@@ -68,7 +68,7 @@ def _enough_memory() -> None:
 
         allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
         if 0 <= allowed < _LEAST_MEMORY:  # -1 where there is no limit
-            least = f"{_LEAST_MEMORY >> 20} MB are needed, of stages that use PyTorch 6 GB"
+            least = f"{_LEAST_MEMORY >> 30} GB are needed, of stages that use PyTorch 6 GB"
             raise OSError(f"`ulimit -v` allows {allowed >> 20} MB of address space; {least}")
 
 

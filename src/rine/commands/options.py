@@ -65,6 +65,15 @@ StoredModel = Annotated[str, typer.Argument(help="A name under `best.models` of 
 Scores = Annotated[
     Path | None, typer.Option(help="A scores file (docs/scores.md) to take instead of the study, and nothing else.")
 ]
+Latex = Annotated[bool, typer.Option(help="Also write each table as LaTeX.")]
+PageOnly = Annotated[bool, typer.Option(help="Write the page alone, nothing that DVC tracks.")]
+With = Annotated[
+    list[Path] | None,
+    typer.Option("--with", help="A scores folder of another study to lay beside (docs/scores.md); repeatable."),
+]
+PageFolder = Annotated[
+    Path | None, typer.Option(help="Folder of the page.", show_default="report, or report/FILE with --scores FILE")
+]
 
 # the defaults are the names in dvc.yaml
 PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().metrics
