@@ -18,7 +18,7 @@ repro: $(VENV)/.study  ## the sample study: pictures, every stage, the report
 	@test report/index.html -nt dvc.lock || rine report --page-only
 
 test: $(VENV)/.test  ## the tests
-	python -m pytest -n auto --dist loadfile  # a process a core
+	python -m pytest -n auto --dist loadfile --no-loadscope-reorder  # a process a core
 
 lint: $(VENV)/.test  ## format and lint checks, types
 	ruff format --check .

@@ -34,8 +34,8 @@ def verify(
     """Compare a study's results with those that git has: byte for byte where that is promised, else each metric.
 
     Same bytes are promised for portable arithmetic and the locked packages on Linux with an x86-64 processor that has
-    AVX2. Elsewhere metrics must agree within a tolerance. Exit status: 1 where they do not, 2 where nothing could be
-    compared.
+    AVX2. Elsewhere metrics must agree within a tolerance. Exit status: 1 where they do not, 2 where it
+    could not be found out. A study that is not as committed has nothing to be compared with, and ends with 0.
 
     Example: rine verify
     """

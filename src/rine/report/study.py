@@ -151,7 +151,7 @@ class Study:
         return chosen[~chosen["generator"].isin(self.own_sets)]
 
     def intervals(self, images: Mapping[str, ImageScores], by: str | None = None) -> estimates.Intervals:
-        """Bootstrap intervals of some scores over the test sets of each setting's study."""
+        """Intervals of some scores over the test sets of each setting's study."""
         return estimates.intervals(images, self.sets_of, self.params.report if self.params else None, by)
 
     @cached_property
