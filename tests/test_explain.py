@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import tiny_model
 from rine import Detector
 from rine.cli import app
-from rine.detector.explain import block_shares, changes, explain
+from rine.detector.explain import block_effects, changes, explain
 from rine.detector.explanation import draw_map, heat
 from rine.drawing import canvas
 from rine.pixels.crops import cut, grid
@@ -68,7 +68,7 @@ def test_each_cell_has_the_verdict_of_its_own_crop(detector: Detector) -> None:
 
 def test_a_blocks_effect_is_the_logit_that_its_token_makes(detector: Detector) -> None:
     crops = tiny_model.crop(2)[None]
-    blocks = block_shares(detector, crops)
+    blocks = block_effects(detector, crops)
     assert [block.block for block in blocks] == [1, 2, 3]
     assert sum(block.weight for block in blocks) == pytest.approx(1)
     tokens, mean = detector.tokens(crops), detector.mean_tokens
@@ -82,8 +82,8 @@ def test_a_blocks_effect_is_the_logit_that_its_token_makes(detector: Detector) -
     assert any(abs(block.change or 0) > 1e-3 for block in blocks)
     # a picture whose tokens are the mean already loses nothing, and a file without the mean claims nothing
     with_own_mean = replace(detector, mean_tokens=tokens[0])
-    assert [block.change for block in block_shares(with_own_mean, crops)] == pytest.approx([0, 0, 0], abs=1e-6)
-    without = block_shares(replace(detector, mean_tokens=None), crops)
+    assert [block.change for block in block_effects(with_own_mean, crops)] == pytest.approx([0, 0, 0], abs=1e-6)
+    without = block_effects(replace(detector, mean_tokens=None), crops)
     assert [block.change for block in without] == [None] * 3
 
 

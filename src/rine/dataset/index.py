@@ -15,7 +15,7 @@ from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts
 from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
-from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture
 from rine.dataset.reading import Examine, printable, read_all
 from rine.dataset.records import Records
 from rine.features.table import INDEX, PICTURE
@@ -27,7 +27,7 @@ class Index:
     """The tables by name, with every fact of the files as columns; `n_reused` files were not read again."""
 
     tables: dict[str, pd.DataFrame]  # train, test, ldm, synthbuster
-    test_sets: pd.DataFrame  # the fields of a `TestSet`
+    test_sets: pd.DataFrame  # the fields of a `ListedTestSet`
     skipped: pd.DataFrame  # path, reason
     n_examined: int
     n_reused: int
@@ -63,7 +63,7 @@ def build(
     skipped = sorted((printable(paths[number]), reason) for number, reason in records.skipped.items())
     return Index(
         tables={name: _table(parts.pop(name)) for name in TABLES.values()},
-        test_sets=pd.DataFrame(test_sets, columns=list(TestSet._fields)),
+        test_sets=pd.DataFrame(test_sets, columns=list(ListedTestSet._fields)),
         skipped=pd.DataFrame(skipped, columns=["path", "reason"]),
         n_examined=len(paths) - n_reused,
         n_reused=n_reused,

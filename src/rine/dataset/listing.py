@@ -32,7 +32,7 @@ class Picture(NamedTuple):
     split: str  # train | val | test
 
 
-class TestSet(NamedTuple):
+class ListedTestSet(NamedTuple):
     generator: str
     family: str
     study: str  # grid | ldm
@@ -42,16 +42,13 @@ class TestSet(NamedTuple):
     released: str = ""  # when its generator was, 2022-08-22; "" where it is not known
 
 
-TestSet.__test__ = False  # type: ignore[attr-defined]  # pytest takes a class of this name for tests
-
-
 @dataclass(frozen=True)
 class Listing:
     """The pictures of one data set and the test sets that they form; all belong to one study."""
 
     study: str
     pictures: tuple[Picture, ...]
-    test_sets: tuple[TestSet, ...] = ()
+    test_sets: tuple[ListedTestSet, ...] = ()
 
 
 def pictures_in(root: Path, folder: str) -> list[str]:

@@ -50,7 +50,7 @@ def explain(
         height=image.shape[0],
         judged=squares(image.shape, crops, detector.encoder.image_size),
         map=score_map(detector, image, cells),
-        blocks=block_shares(detector, loaded.crops[: loaded.counts[0]]),
+        blocks=block_effects(detector, loaded.crops[: loaded.counts[0]]),
         changes=judge_changes(detector, image, crops),
         origin=origin_of(detector, sha256),
     )
@@ -85,7 +85,7 @@ def score_map(detector: Detector, image: np.ndarray, cells: int = CELLS) -> list
 
 
 @torch.inference_mode()
-def block_shares(detector: Detector, crops: np.ndarray) -> list[Block]:
+def block_effects(detector: Detector, crops: np.ndarray) -> list[Block]:
     """Weight and effect of each block on crops (V, S, S, 3); effects are means over the crops."""
     weights = detector.head.importance().mean(dim=1).tolist()  # (L, P) -> L
     effects: list[float | None] = [None] * len(weights)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rine.drawing import canvas, fill_style, legend_below, percent_axis
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 
 
 def draw_bars(means: pd.DataFrame) -> Figure:
@@ -18,7 +18,7 @@ def draw_bars(means: pd.DataFrame) -> Figure:
     """
     names, values = list(dict.fromkeys(means["name"])), settings_of(means)
     figure, axes = canvas(1, 2, max(6.0, 1.5 + 0.5 * len(names) * len(values)), 3.6)
-    for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
+    for (metric, label), panel in zip(PAPER_METRICS.items(), axes[0], strict=True):
         wide = means.pivot_table(index="name", columns="setting", values=metric, sort=False)
         grouped_bars(panel, wide.reindex(index=names, columns=values), label, numbers=True)
         panel.set_xticks(range(len(names)), names, rotation=25, ha="right", rotation_mode="anchor")

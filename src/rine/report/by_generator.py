@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from rine.dataset.generators import family_title
 from rine.drawing import EDGE, canvas, legend_below, percent_axis
 from rine.report.estimates import by_generator
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.rules import UNSEEN, rule_name, rule_value
 from rine.report.section import PANELS, Figure
 from rine.report.study import Study
@@ -26,14 +26,14 @@ def means_table(study: Study, key: str, ours: pd.DataFrame) -> Table:
     rows = []
     for setting, scores in ours.groupby("setting", sort=False):
         cells = [text(setting)]
-        for metric in METRICS:
+        for metric in PAPER_METRICS:
             by_seed = scores.groupby("seed", dropna=False)[metric].mean()
             mean = scores.groupby("generator")[metric].mean().mean()
             cells += [percent(mean, study.model_intervals.of(str(setting), metric)), number(100 * by_seed.std(), 2)]
         cells += [number(scores["seed"].nunique() or 1, 0), number(scores["generator"].nunique(), 0)]
         rows.append(Row(cells))
     columns = ["Setting", "mean", "seeds ±", "mean", "seeds ±", "Seeds", "Generators"]
-    groups = [("", 1), *((name, 2) for name in METRICS.values()), ("", 2)]
+    groups = [("", 1), *((name, 2) for name in PAPER_METRICS.values()), ("", 2)]
     notes = ["Means over so many seeds; seeds ±: standard deviation over them, in points."]
     return Table(key, "Means over the test sets", columns, rows, groups, notes, "one seed has no spread")
 
@@ -61,7 +61,7 @@ def generator_table(study: Study, key: str, metric: str, ours: pd.DataFrame) -> 
     groups = [("", 1), *((setting, 3 if names else 1) for setting, names in shared.items())]
     columns = ["Generator", *itertools.chain(*names)]
     dash = "not scored in this setting, not published, or a rule that cannot be applied (see Selection rules)"
-    return Table(key, f"{METRICS[metric]} by generator (%)", columns, rows, groups, notes, dash)
+    return Table(key, f"{PAPER_METRICS[metric]} by generator (%)", columns, rows, groups, notes, dash)
 
 
 def _generator_rows(
@@ -154,7 +154,7 @@ def draw_beside(table: pd.DataFrame) -> Drawing:
     figure, axes = canvas(2, len(settings), 1.6 + 2.9 * len(settings), 1.4 + 0.32 * len(names), sharey=True)
     places = np.arange(len(names))[::-1]
     for column, setting in enumerate(settings):
-        for row, (metric, label) in enumerate(METRICS.items()):
+        for row, (metric, label) in enumerate(PAPER_METRICS.items()):
             rows = table[(table["setting"] == setting) & (table["metric"] == metric)]
             values = rows.set_index("generator").reindex(names)
             panel = axes[row, column]

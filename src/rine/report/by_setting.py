@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rine.report.estimates import Intervals
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.table import Cell, Row, Table, percent
 
 
@@ -29,11 +29,11 @@ def setting_table(
     `cells(key, setting, metric)` are the others: the value, and one for each column `beside` it. The rows with the keys
     `strong` are set off.
     """
+    pairs = [(setting, metric) for setting in settings for metric in PAPER_METRICS]
     shown = [
-        Row([*head, *(cell for setting in settings for metric in METRICS for cell in cells(row, setting, metric))],
-            strong=row in strong)
+        Row([*head, *(cell for setting, metric in pairs for cell in cells(row, setting, metric))], strong=row in strong)
         for row, head in rows.items()
-    ]  # fmt: skip
+    ]
     columns = [*first, *["Acc.", *beside, "AP", *beside] * len(settings)]
     groups = [("", len(first)), *((setting, 2 + 2 * len(beside)) for setting in settings)]
     return Table(key, heading, columns, shown, groups, notes, dash)
@@ -49,7 +49,7 @@ def means_by(
     intervals: Intervals,
 ) -> Table:
     """Means over generators by setting and by the column `by`, whose values are the keys of `rows`."""
-    means = scores.groupby(["setting", by], sort=False)[list(METRICS)].mean()
+    means = scores.groupby(["setting", by], sort=False)[list(PAPER_METRICS)].mean()
 
     def cells(value: Any, setting: str, metric: str) -> list[Cell]:
         interval = intervals.of(setting, metric, value=value)

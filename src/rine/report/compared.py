@@ -8,7 +8,7 @@ import pandas as pd
 
 from rine.report.bars import draw_bars
 from rine.report.by_setting import setting_table
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.section import Figure, long
 from rine.report.study import Study
 from rine.report.table import CHANCE_NOTE, Cell, Table, difference, percent, text
@@ -30,8 +30,8 @@ def compared_table(
     """
     settings, own = settings_of(scores), study.model_intervals
     intervals = study.intervals(study.images(images), "variant")
-    base = study.reported.groupby("setting", sort=False)[list(METRICS)].mean()
-    means = scores.groupby(["setting", "variant"], sort=False)[list(METRICS)].mean()
+    base = study.reported.groupby("setting", sort=False)[list(PAPER_METRICS)].mean()
+    means = scores.groupby(["setting", "variant"], sort=False)[list(PAPER_METRICS)].mean()
 
     def cells(variant: str, setting: str, metric: str) -> list[Cell]:
         full = base[metric].get(setting, float("nan"))
@@ -55,6 +55,6 @@ def compared_figure(
     full = study.reported[study.reported["setting"].isin(scores["setting"].unique())]
     parts = [full.assign(name=whole)]
     parts += [scores[scores["variant"] == variant].assign(name=name) for variant, name in names.items()]
-    means = pd.concat(parts).groupby(["setting", "name"], sort=False)[list(METRICS)].mean().reset_index()
+    means = pd.concat(parts).groupby(["setting", "name"], sort=False)[list(PAPER_METRICS)].mean().reset_index()
     data = long(means.assign(panel=means["setting"]), ["panel", "name"], "series")
     return Figure(key, title, "One bar a setting, with its value.", lambda: draw_bars(means), data)

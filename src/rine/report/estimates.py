@@ -12,7 +12,7 @@ from rine.evaluation.intervals import Difference, Interval, Scored, difference, 
 from rine.evaluation.selection import choose, grid_of
 from rine.evaluation.selection.grid import CONFIGURATION
 from rine.params import ReportConfig
-from rine.report.labels import METRICS
+from rine.report.labels import PAPER_METRICS
 from rine.scores import ImageScores, test_sets_of
 
 Key = tuple[str, object]  # setting, and a variant, a number of epochs, ...; "" for the setting's own model
@@ -79,7 +79,7 @@ def intervals(
 def run_means(scores: pd.DataFrame) -> pd.DataFrame:
     """One row a run: its columns, and acc and ap as means over the generators."""
     keys = ["study", "setting", "training_set", "backbone", *CONFIGURATION, "variant", "fraction", "seed"]
-    return scores.groupby(keys, sort=False, dropna=False)[list(METRICS)].mean().reset_index()
+    return scores.groupby(keys, sort=False, dropna=False)[list(PAPER_METRICS)].mean().reset_index()
 
 
 def chosen(scores: pd.DataFrame, encoder: str) -> pd.DataFrame:
@@ -107,4 +107,4 @@ def _paper_choice(scores: pd.DataFrame) -> pd.DataFrame:
 
 def by_generator(scores: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds: index (setting, generator), columns acc and ap."""
-    return scores.groupby(["setting", "generator"], sort=False)[list(METRICS)].mean()
+    return scores.groupby(["setting", "generator"], sort=False)[list(PAPER_METRICS)].mean()

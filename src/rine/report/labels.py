@@ -8,7 +8,7 @@ import pandas as pd
 
 from rine.scores.table import HYPER
 
-METRICS = {"acc": "Accuracy", "ap": "AP"}  # columns of a scores table -> on tables and axes
+PAPER_METRICS = {"acc": "Accuracy", "ap": "AP"}  # columns of a scores table -> on tables and axes
 LDM = "LDM"  # the model that is trained on latent diffusion
 NUMBERED = ("one_class", "two_class", "four_class")  # settings that readers of the paper know by a number
 

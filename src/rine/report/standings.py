@@ -11,7 +11,7 @@ import pandas as pd
 from rine.evaluation.intervals import Difference, Interval
 from rine.evaluation.metrics import evaluate
 from rine.report import estimates
-from rine.report.labels import METRICS
+from rine.report.labels import PAPER_METRICS
 from rine.report.methods import Method, on_common
 from rine.report.study import TEST_SETS, Study
 from rine.scores.test_sets import with_both_classes
@@ -71,7 +71,7 @@ def differences_from(
             float((means[0][metric] - means[1][metric]).mean()),
             paired.paired_difference("method", metric, paired, "base"),
         )
-        for metric in METRICS
+        for metric in PAPER_METRICS
     }
 
 

@@ -14,7 +14,7 @@ from rine.drawing import png, styled
 from rine.files import whole_folder, write_whole
 from rine.report import page
 from rine.report.estimates import by_generator
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.rules import HEADLINE
 from rine.report.section import Content, Figure, Report, Section
 from rine.report.sections import SECTIONS
@@ -86,9 +86,9 @@ def write_means(study: Study, folder: Path) -> None:
     for setting in settings_of(study.reported):
         name = names.get(setting, setting)
         scores = means.loc[[setting]].droplevel(0)
-        headline[name] = {metric: _rounded(scores[metric].mean()) for metric in METRICS}
+        headline[name] = {metric: _rounded(scores[metric].mean()) for metric in PAPER_METRICS}
         for row in rules[(rules["setting"] == setting) & rules["rule"].isin(HEADLINE)].to_dict("records"):
-            headline[name][row["rule"]] = {metric: _rounded(row[metric]) for metric in METRICS}
+            headline[name][row["rule"]] = {metric: _rounded(row[metric]) for metric in PAPER_METRICS}
         generators[name] = {
             str(generator): {metric: _rounded(value) for metric, value in row.items()}
             for generator, row in scores.to_dict("index").items()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from rine.dataset.config import DatasetConfig, LabelConfig
-from rine.dataset.listing import DatasetError, Listing, Picture, TestSet
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -39,8 +39,8 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
     tested = {(row.label, row.generator) for row in rows if row.split == "test"}
     shared = name if any(label == 0 and generator not in with_fakes for label, generator in tested) else ""
 
-    def test_set(called: str, family: str, real: str, fake: str) -> TestSet:
-        return TestSet(called, family, config.study, real, fake, released=config.released)
+    def test_set(called: str, family: str, real: str, fake: str) -> ListedTestSet:
+        return ListedTestSet(called, family, config.study, real, fake, released=config.released)
 
     test_sets = []
     for generator in sorted({generator for label, generator in tested if label == 1}):

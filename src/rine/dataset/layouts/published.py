@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY, RELEASED, SYNTHBUSTER_GENERATORS, TITLE
-from rine.dataset.listing import DatasetError, Listing, Picture, TestSet, filled, named, pair, subfolders
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, filled, named, pair, subfolders
 
 # ForenSynths' test generators whose pictures lie in class folders, and those without
 WITH_CLASSES = ("progan", "cyclegan", "stylegan", "stylegan2")
@@ -114,5 +114,5 @@ def _wanted(name: str, generators: Iterable[str], only: tuple[str, ...]) -> list
     return [generator for generator in generators if not only or generator in only]
 
 
-def _of_the_paper(generator: str, study: str, real: str) -> TestSet:
-    return TestSet(generator, FAMILY[generator], study, real, generator, TITLE[generator], RELEASED[generator])
+def _of_the_paper(generator: str, study: str, real: str) -> ListedTestSet:
+    return ListedTestSet(generator, FAMILY[generator], study, real, generator, TITLE[generator], RELEASED[generator])

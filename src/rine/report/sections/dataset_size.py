@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from rine.drawing import canvas, legend_below
 from rine.report.bars import grouped_bars
 from rine.report.by_setting import means_by
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.section import Content, Figure, Section
 from rine.report.study import Study
 from rine.report.table import text
@@ -30,7 +30,7 @@ def make(study: Study) -> Content | None:
 def _figure(scores: pd.DataFrame, title: Callable[[str], str]) -> Figure:
     """Bars by generator, in the generators' order of the scores, shares rising in the legend."""
     titled = scores.assign(generator=scores["generator"].map(title)).sort_values("fraction", kind="stable")
-    means = titled.groupby(["setting", "generator", "fraction"], sort=False)[list(METRICS)].mean().reset_index()
+    means = titled.groupby(["setting", "generator", "fraction"], sort=False)[list(PAPER_METRICS)].mean().reset_index()
     order = {title(name): i for i, name in enumerate(dict.fromkeys(scores["generator"]))}
     ordered = means.assign(order=means["generator"].map(order)).sort_values(["order", "fraction"], kind="stable")
     data = means.assign(panel=means["setting"], series=[f"{100 * f:g} %" for f in means["fraction"]])
@@ -39,7 +39,7 @@ def _figure(scores: pd.DataFrame, title: Callable[[str], str]) -> Figure:
         "Accuracy and AP by generator and share of the training pictures",
         "One bar a share of the training pictures; the dashed line is chance.",
         lambda: draw_by_generator(ordered),
-        data[["panel", "series", "generator", *METRICS]],
+        data[["panel", "series", "generator", *PAPER_METRICS]],
     )
 
 
@@ -47,13 +47,13 @@ def draw_by_generator(scores: pd.DataFrame) -> Drawing:
     """Bars by generator, one for each share; `scores` has setting, generator (for people), fraction, acc, ap (0..1)."""
     settings, generators = settings_of(scores), list(dict.fromkeys(scores["generator"]))
     values = list(dict.fromkeys(scores["fraction"]))
-    panels = [(setting, metric) for metric in METRICS for setting in settings]
+    panels = [(setting, metric) for metric in PAPER_METRICS for setting in settings]
     width, height = max(6.0, 0.9 + 0.42 * len(generators)), 0.9 + 1.75 * len(panels)
     figure, axes = canvas(len(panels), 1, width, height, sharex=True)
     for panel, (setting, metric) in zip(axes[:, 0], panels, strict=True):
         rows = scores[scores["setting"] == setting]
         wide = rows.pivot_table(index="generator", columns="fraction", values=metric, sort=False)
-        grouped_bars(panel, wide.reindex(index=generators, columns=values), METRICS[metric])
+        grouped_bars(panel, wide.reindex(index=generators, columns=values), PAPER_METRICS[metric])
         panel.set_title(setting, loc="left")
     axes[-1, 0].set_xticks(range(len(generators)), generators, rotation=45, ha="right", rotation_mode="anchor")
     legend_below(figure, axes[0, 0], "Share of the training pictures")

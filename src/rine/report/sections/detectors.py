@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Drawing
 
 from rine.drawing import EDGE, canvas, percent_axis
 from rine.pixels.perturbations import PERTURBATIONS
-from rine.report.labels import METRICS
+from rine.report.labels import PAPER_METRICS
 from rine.report.methods import Method, methods_of
 from rine.report.section import Content, Figure, Section, long
 from rine.report.standings import (
@@ -48,7 +48,9 @@ def make(study: Study) -> Content | None:
         if not shown:
             continue
         tables.append(methods_table(study, name, words, shown, sets))
-        tables += [_generators(study, f"methods_{name}_{metric}", metric, words, shown, sets) for metric in METRICS]
+        tables += [
+            _generators(study, f"methods_{name}_{metric}", metric, words, shown, sets) for metric in PAPER_METRICS
+        ]
         figures.append(_figure(study, name, words, shown, sets))
     perturbed = _perturbed(study, methods)
     return Content(_left_out(study, methods), [*tables, *perturbed], figures)
@@ -62,7 +64,7 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
     for method in methods:
         means = method.by_generator(sets).mean()
         cells = [text(method.name), percent(unseen(method, sets, name))]
-        cells += [percent(means[metric], interval_of(method, metric, of_methods)) for metric in METRICS]
+        cells += [percent(means[metric], interval_of(method, metric, of_methods)) for metric in PAPER_METRICS]
         cells += [percent(method.auc(sets)), *_against(study, method, base, sets)]
         cells += [percent(value) for value in method.at_threshold(sets)]
         cells += [percent(calibrated_error(method, sets)), text(_counted(method)), number(method.seconds, 3)]
@@ -82,8 +84,8 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
 def _against(study: Study, method: Method, base: Method | None, sets: pd.DataFrame) -> list[Cell]:
     """Differences of accuracy and AP from the first of ours."""
     if method is base or base is None or (differences := differences_from(base, method, study, sets)) is None:
-        return [Cell("" if method is base else MISSING)] * len(METRICS)
-    return [difference(*differences[metric], bounds=True) for metric in METRICS]
+        return [Cell("" if method is base else MISSING)] * len(PAPER_METRICS)
+    return [difference(*differences[metric], bounds=True) for metric in PAPER_METRICS]
 
 
 def _counted(method: Method) -> str:
@@ -101,7 +103,7 @@ def _generators(
     there = [name for name in sets["generator"] if name in means.index]
     rows = [Row([text(study.title(name)), *map(percent, means.loc[name])]) for name in there]
     rows.append(Row([text("Mean"), *map(percent, means.mean())], strong=True))
-    return Table(key, f"{METRICS[metric]} of every method by generator, {words} (%)", ["Generator", *means], rows,
+    return Table(key, f"{PAPER_METRICS[metric]} of every method by generator, {words} (%)", ["Generator", *means], rows,
                  dash="no threshold (see above), or not enough of its pictures scored")  # fmt: skip
 
 
@@ -148,7 +150,7 @@ def _figure(study: Study, name: str, words: str, methods: Sequence[Method], sets
     rows = []
     for method in methods:
         means = method.by_generator(sets).mean()
-        bounds = {metric: interval_of(method, metric, of_methods) for metric in METRICS}
+        bounds = {metric: interval_of(method, metric, of_methods) for metric in PAPER_METRICS}
         ends = {
             f"{metric}_{end}": getattr(interval, end) if interval else math.nan
             for metric, interval in bounds.items()
@@ -167,7 +169,7 @@ def draw_methods(table: pd.DataFrame) -> Drawing:
     places = np.arange(len(table))[::-1]
     figure, axes = canvas(1, 2, 9, 1.0 + 0.32 * len(table), sharey=True)
     colours = np.where(table["ours"], "#2c77b0", "#e8a33d")
-    for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
+    for (metric, label), panel in zip(PAPER_METRICS.items(), axes[0], strict=True):
         panel.hlines(places, table[f"{metric}_low"], table[f"{metric}_high"], color="#777777", linewidth=1.4)
         panel.scatter(table[metric], places, c=colours, edgecolors=EDGE, linewidths=0.5, s=34, zorder=3)
         panel.axvline(0.5, color="#b00020", linewidth=0.8, linestyle=(0, (4, 3)))  # chance

@@ -13,7 +13,7 @@ from rine.evaluation.selection import generators_table, grid_of
 from rine.files import noted
 from rine.params import Params
 from rine.report.estimates import Intervals
-from rine.report.labels import METRICS
+from rine.report.labels import PAPER_METRICS
 from rine.report.reading import image_scores
 from rine.report.rules import rule_intervals, rule_name
 from rine.report.section import Content, Section
@@ -95,7 +95,7 @@ def accuracy_table(study: Study, params: Params, setting: tuple[str, str], chose
         parts = {name: part for name, part in parts.items() if len(part.scores)}
         for i, (name, part) in enumerate(parts.items()):
             cells = [text(params.encoders[name].name)]
-            for metric in METRICS:
+            for metric in PAPER_METRICS:
                 cells.append(percent(part.scores[metric].mean(), part.intervals.of(label, metric)))
                 against = parts.get(params.encoder)
                 cells.append(Cell("") if part is against else _difference(part, against, label, metric))
@@ -105,8 +105,8 @@ def accuracy_table(study: Study, params: Params, setting: tuple[str, str], chose
         f"less {study.encoder}, on the same pictures, in points.",
         CHANCE_NOTE,
     ]
-    columns = ["Encoder", *["mean", "diff."] * len(METRICS)]
-    groups = [("", 1), *((title, 2) for title in METRICS.values())]
+    columns = ["Encoder", *["mean", "diff."] * len(PAPER_METRICS)]
+    groups = [("", 1), *((title, 2) for title in PAPER_METRICS.values())]
     return Table(f"encoders_{key}", f"Encoders, {label} (%)", columns, rows, groups, notes, "not scored by both")
 
 

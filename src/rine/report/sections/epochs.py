@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from rine.drawing import canvas, legend_below, line_style, percent_axis
 from rine.report.by_setting import means_by
 from rine.report.estimates import run_means
-from rine.report.labels import METRICS
+from rine.report.labels import PAPER_METRICS
 from rine.report.section import Content, Figure, Section, long
 from rine.report.study import Study
 from rine.report.table import text
@@ -23,7 +23,7 @@ def make(study: Study) -> Content | None:
     heading = "Means over generators by epochs (%)"
     table = means_by("epochs", heading, ["Epochs"], rows, scores, "epochs", intervals)
     runs = run_means(scores)
-    data = runs.groupby(["setting", "epochs"], sort=False)[list(METRICS)].mean().reset_index()
+    data = runs.groupby(["setting", "epochs"], sort=False)[list(PAPER_METRICS)].mean().reset_index()
     figure = Figure(
         "epochs",
         "Accuracy and AP against epochs",
@@ -41,7 +41,7 @@ def draw_epochs(runs: pd.DataFrame) -> Drawing:
     """
     figure, axes = canvas(1, 2, 9, 3.6)
     ticks = sorted(set(runs["epochs"]))
-    for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
+    for (metric, label), panel in zip(PAPER_METRICS.items(), axes[0], strict=True):
         for i, (setting, rows) in enumerate(runs.groupby("setting", sort=False)):
             look = line_style(i)
             for _, one in rows.groupby(["xi", "q", "d"]):

@@ -17,7 +17,7 @@ from rine.evaluation.selection.grid import CONFIGURATION
 from rine.report.by_setting import means_by
 from rine.report.estimates import run_means
 from rine.report.head_size import encoder_sizes, n_parameters
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.section import Content, Figure, Section, long
 from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import MISSING, Cell, Row, Table, number, text
@@ -95,7 +95,7 @@ def draw_boxes(runs: pd.DataFrame, encoder: str) -> Drawing:
     settings = settings_of(runs)
     widths = [max(2, runs[key].nunique()) for key in PARAMETERS]
     figure, axes = canvas(2, 4, 10, 5.2, sharey="row", width_ratios=widths)
-    for row, (metric, label) in enumerate(METRICS.items()):
+    for row, (metric, label) in enumerate(PAPER_METRICS.items()):
         for column, (key, name) in enumerate(PARAMETERS.items()):
             shown = runs if key == "backbone" else runs[runs["backbone"] == encoder]
             _draw_box_panel(axes[row, column], shown, key, metric, settings)
@@ -132,7 +132,7 @@ def draw_head_size(runs: pd.DataFrame, encoder: str) -> Drawing:
     """
     runs = runs[runs["backbone"] == encoder]
     figure, axes = canvas(1, 2, 9, 3.6)
-    for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
+    for (metric, label), panel in zip(PAPER_METRICS.items(), axes[0], strict=True):
         for i, (setting, rows) in enumerate(runs.groupby("setting", sort=False)):
             look = line_style(i)
             medians = rows.groupby("parameters")[metric].median()

@@ -12,7 +12,7 @@ from rine.drawing import EDGE, canvas, legend_below, line_style, percent_axis
 from rine.evaluation.selection import RULES
 from rine.report.by_setting import setting_table
 from rine.report.estimates import NONE, Intervals
-from rine.report.labels import METRICS, settings_of
+from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.rules import COLUMNS, HEADLINE, ORDER, UNSEEN, rule_name, rule_value
 from rine.report.section import Content, Figure, Section, long
 from rine.report.study import Study
@@ -74,8 +74,8 @@ def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Inte
         ),
         *_reasons(both[both["acc"].isna() & both["rule"].isin(shown)]),
     ]
-    columns = ["Setting", *[*(NAMES[rule] for rule in shown), "gap"] * len(METRICS)]
-    groups = [("", 1), *((name, len(shown) + 1) for name in METRICS.values())]
+    columns = ["Setting", *[*(NAMES[rule] for rule in shown), "gap"] * len(PAPER_METRICS)]
+    groups = [("", 1), *((name, len(shown) + 1) for name in PAPER_METRICS.values())]
     return Table(
         "headline",
         "What to expect on a generator nobody has seen",
@@ -89,7 +89,7 @@ def headline_table(rules: pd.DataFrame, published: pd.DataFrame, intervals: Inte
 
 def _headline_cells(rules: pd.DataFrame, setting: str, shown: Sequence[str], intervals: Intervals) -> list[Cell]:
     cells = []
-    for metric in METRICS:
+    for metric in PAPER_METRICS:
         values = pd.Series({rule: rule_value(rules, setting, rule, metric) for rule in shown})
         cells += [percent(value, intervals.of(setting, metric, value=rule)) for rule, value in values.items()]
         cells.append(difference(values.get("paper", math.nan) - values.reindex(UNSEEN).min()))
@@ -134,7 +134,7 @@ def draw_rules(table: pd.DataFrame, order: Sequence[str]) -> Drawing:
     names = [rule for rule in order if rule in set(table["rule"])]
     places = list(range(len(names)))[::-1]
     figure, axes = canvas(1, 2, 9, 1.3 + 0.34 * len(names), sharey=True)
-    for (metric, label), panel in zip(METRICS.items(), axes[0], strict=True):
+    for (metric, label), panel in zip(PAPER_METRICS.items(), axes[0], strict=True):
         for i, (setting, rows) in enumerate(table.groupby("setting", sort=False)):
             values = rows.set_index("rule")[metric].reindex(names)
             look = line_style(i) | {"linestyle": "none", "markersize": 7, "markeredgecolor": EDGE}

@@ -6,7 +6,7 @@ import pandas as pd
 
 from rine.report import estimates
 from rine.report.by_generator import generator_figure, generator_table, means_table
-from rine.report.labels import LDM, METRICS, settings_of
+from rine.report.labels import LDM, PAPER_METRICS, settings_of
 from rine.report.section import Content, Section
 from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import Row, Table, percent, text
@@ -21,7 +21,7 @@ def make(study: Study) -> Content | None:
     tables = [means_table(study, "means_ldm", ours)]
     if len(study.everywhere) > len(study.reported):
         tables.append(across_table(study))
-    tables += [generator_table(study, f"ldm_{metric}", metric, ours) for metric in METRICS]
+    tables += [generator_table(study, f"ldm_{metric}", metric, ours) for metric in PAPER_METRICS]
     return Content(tables=tables, figures=[generator_figure(study, "ldm", ours)])
 
 
@@ -34,8 +34,8 @@ def across_table(study: Study) -> Table:
     for setting in settings_of(scores):
         cells = [text(setting)]
         for half, intervals in zip(halves, bands, strict=True):
-            means = half.loc[half["setting"] == setting, list(METRICS)].mean()
-            cells += [percent(means[metric], intervals.of(setting, metric)) for metric in METRICS]
+            means = half.loc[half["setting"] == setting, list(PAPER_METRICS)].mean()
+            cells += [percent(means[metric], intervals.of(setting, metric)) for metric in PAPER_METRICS]
         rows.append(Row(cells))
     groups = [("", 1), *((name, 2) for name in STUDIES.values())]
     columns = ["Model", *["Acc.", "AP"] * len(STUDIES)]

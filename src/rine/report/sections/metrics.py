@@ -8,8 +8,8 @@ import pandas as pd
 
 from rine.dataset.generators import family_title
 from rine.evaluation.means import metrics_table
-from rine.evaluation.metrics import METRICS as ALL_METRICS
-from rine.report.labels import METRICS
+from rine.evaluation.metrics import METRICS
+from rine.report.labels import PAPER_METRICS
 from rine.report.section import Content, Section
 from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import Row, Table, percent, text
@@ -26,7 +26,7 @@ def make(study: Study) -> Content | None:
     overall = {name: table[table["level"] == "overall"].set_index("metric")["value"] for name, table in tables.items()}
     rows = [
         Row([text(metric.title), *(percent(values.get(name)) for values in overall.values())])
-        for name, metric in ALL_METRICS.items()
+        for name, metric in METRICS.items()
         if name not in {"nll", "calibrated_nll"}
     ]
     notes = ["Means over generators, in per cent; the first seed's model; calibrated on validation pictures only."]
@@ -50,8 +50,8 @@ def _reasons(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     for setting, table in tables.items():
         overall = table[(table["level"] == "overall") & table["value"].isna()].set_index("metric")
         by_metric = table[table["level"] == "generator"].groupby("metric")["reason"].first()
-        for name in overall.index.intersection([name for name in ALL_METRICS if "nll" not in name]):
-            reasons.setdefault((setting, str(by_metric[name])), []).append(ALL_METRICS[str(name)].title)
+        for name in overall.index.intersection([name for name in METRICS if "nll" not in name]):
+            reasons.setdefault((setting, str(by_metric[name])), []).append(METRICS[str(name)].title)
     return [f"– in {setting}: {', '.join(titles)}: {reason}." for (setting, reason), titles in reasons.items()]
 
 
@@ -64,7 +64,7 @@ def _family_table(study: Study, tables: Mapping[str, pd.DataFrame]) -> Table:
         for setting, table in tables.items():
             scores = study.reported[(families == family) & (study.reported["setting"] == setting)]
             names = list(dict.fromkeys(scores["generator"]))
-            for metric in METRICS:
+            for metric in PAPER_METRICS:
                 interval = study.model_intervals.of(setting, metric, names) if names else None
                 cells.append(percent(scores[metric].mean() if names else None, interval))
             values = table[(table["level"] == "family") & (table["name"] == family)].set_index("metric")["value"]
