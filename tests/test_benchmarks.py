@@ -168,3 +168,30 @@ def test_pictures_are_made_as_their_table_says(tmp_path: Path) -> None:
 
     pixels = open_rgb(tmp_path / table["path"][0], 10**6)
     assert np.array_equal(pixels, pixels[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("status", "found", "asked", "outcome"),
+    [
+        (200, [("real", -1.0)], [("real", -1.0)], "answered"),
+        (200, [("real", -1.1)], [("real", -1.0)], "wrong"),
+        (200, [("synthetic", -1.0)], [("real", -1.0)], "wrong"),
+        (422, [None], [("real", -1.0)], "wrong"),
+        (422, [None], [None], "answered"),
+        (200, [("real", -1.0)], [None], "wrong"),
+        (200, [None, ("real", -1.0)], [None, ("real", -1.0)], "answered"),
+        (200, [("real", -1.0), None], [None, ("real", -1.0)], "wrong"),
+        (400, [], [], "answered"),
+        (200, [], [], "wrong"),
+        (500, [], [], "wrong"),
+        (500, [], [None], "wrong"),
+        (429, [], [None], "lost"),
+    ],
+)
+def test_the_load_run_tells_a_wrong_answer(
+    status: int, found: list[tuple[str, float] | None], asked: list[tuple[str, float] | None], outcome: str
+) -> None:
+    httpx = pytest.importorskip("httpx", reason="httpx is not installed")
+    load = pytest.importorskip("benchmarks.load")
+    rows = [dict(zip(("verdict", "logit", "error"), (*(row or (None, None)), not row), strict=True)) for row in found]
+    assert load.outcome(httpx.Response(status, json={"results": rows}), asked) == outcome
