@@ -95,12 +95,13 @@ def test_a_stage_that_is_interrupted_says_one_line_and_leaves_nothing(study: Pat
     assert not (study / "metrics").exists()
 
 
-def test_with_too_little_memory_there_is_an_error_and_no_hang(study: Path) -> None:
+@pytest.mark.parametrize(("command", "status"), [(["prepare"], 1), (["predict", "data"], 2)])
+def test_with_too_little_memory_there_is_an_error_and_no_hang(study: Path, command: list[str], status: int) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20))
 
     done = subprocess.run(
-        [*RINE, "prepare"],
+        [*RINE, *command],
         cwd=study,
         env=os.environ | {"RINE_STORE": str(study / "small")},
         preexec_fn=limit,
@@ -109,7 +110,7 @@ def test_with_too_little_memory_there_is_an_error_and_no_hang(study: Path) -> No
         timeout=120,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == status
     assert "`ulimit -v` allows 400 MB" in done.stderr
     assert not (study / "artifacts").exists()
 

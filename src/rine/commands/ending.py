@@ -34,7 +34,7 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
         _end_in_order()
         start = time.perf_counter()
         try:
-            _enough_memory()
+            require_memory()
             line = command(*args, **kwargs)
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
@@ -62,7 +62,8 @@ def _end_in_order() -> None:
         signal.signal(signal.SIGTERM, end)
 
 
-def _enough_memory() -> None:
+def require_memory() -> None:
+    """Raise `OSError` where `ulimit -v` allows less than the libraries need; asked before they are imported."""
     if sys.platform == "linux":
         import resource
 

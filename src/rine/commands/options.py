@@ -13,6 +13,7 @@ import typer
 
 from rine import arithmetic, extensions
 from rine.arithmetic import Mode
+from rine.commands.ending import require_memory
 from rine.paths import Paths
 from rine.terminal import message, reason
 
@@ -83,6 +84,7 @@ PARAMS, ARTIFACTS, METRICS = Path("params.yaml"), Paths().artifacts, Paths().met
 def plain_errors(command: str) -> Iterator[None]:
     """Show what the user can mend as one message, without a trace (RINE_TRACE=1 shows it), and exit with status 2."""
     try:
+        require_memory()
         yield
     except KeyboardInterrupt:
         typer.secho(f"rine {command}: interrupted", err=True)
