@@ -20,6 +20,7 @@ from PIL import Image
 
 import tiny_model
 from rine import Detector
+from rine.detector.explain import explain
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
 pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
@@ -278,7 +279,7 @@ def test_fifty_clients_at_once_each_get_their_own_answer(url: str, detector: Det
             assert logits == pytest.approx([expected[seed]] * 4, rel=1e-4)
 
 
-def test_evidence_is_that_of_explain(url: str) -> None:
+def test_evidence_is_that_of_explain(url: str, detector: Detector) -> None:
     answer = post(url, ("a.png", png(1, 100)), path="explain", field="file", params={"cells": 3})
     found = answer.json()
     assert answer.status_code == 200
@@ -286,6 +287,7 @@ def test_evidence_is_that_of_explain(url: str) -> None:
     assert len(found["blocks"]) == 3
     assert found["stability"] == f"stable in {found['same']} of {len(found['changes'])}"
     assert found["verdict"]["path"] == "a.png"
+    assert list(found) == list(explain(detector, png(1, 100), cells=3).as_dict())  # what the command writes
 
 
 def test_the_api_describes_itself_and_its_model(url: str) -> None:
