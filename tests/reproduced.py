@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +25,17 @@ TORN = {
 }
 
 
-class Repro(NamedTuple):
-    """The stages that one `dvc repro` began, and the one after whose begin it was killed; "": it came to its end."""
+Moment = Callable[[str], float | None]  # seconds after a stage begins; None: it is let be
 
-    began: list[str]
+
+def _never(stage: str) -> None:
+    return None
+
+
+class Repro(NamedTuple):
+    """When the stages of one `dvc repro` began, in seconds, and after which it was killed; "": it came to its end."""
+
+    began: dict[str, float]
     killed: str
 
 
@@ -61,13 +69,13 @@ def dvc(folder: Path, *command: str) -> subprocess.Popen[str]:
     )
 
 
-def repro(folder: Path, *targets: str, kill: Mapping[str, float] | None = None, everything: bool = True) -> Repro:
-    """Run the stages; kill them so many seconds after the first one that `kill` names begins.
+def repro(folder: Path, *targets: str, kill: Moment = _never, everything: bool = True) -> Repro:
+    """Run the stages; kill them so many seconds after the first one begins that `kill` says a moment of.
 
     With `everything` DVC and its stage die at once, as when a machine goes down; else DVC alone, whose stage is then an
     orphan.
     """
-    said, began, killed = list[str](), list[str](), list[str]()
+    said, began, killed = list[str](), dict[str, float](), list[str]()
     with dvc(folder, "repro", *targets) as process:
 
         def end(stage: str) -> None:
@@ -79,9 +87,9 @@ def repro(folder: Path, *targets: str, kill: Mapping[str, float] | None = None, 
         for line in process.stdout:
             said.append(line)
             if stage := re.match(r"Running stage '(.*)':", line):
-                began.append(stage[1])
-                if kill and timer is None and stage[1] in kill:
-                    timer = threading.Timer(kill[stage[1]], end, [stage[1]])
+                began[stage[1]] = time.monotonic()
+                if timer is None and (seconds := kill(stage[1])) is not None:
+                    timer = threading.Timer(seconds, end, [stage[1]])
                     timer.start()
         if timer:
             timer.cancel()
