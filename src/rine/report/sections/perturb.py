@@ -34,8 +34,9 @@ def make(study: Study) -> Content | None:
     if len(scores):
         names = {f"perturb:{kind.name}": kind.title for kind in PERTURBATIONS.values()}
         heading, title = "Perturbed test pictures (%)", "Accuracy and AP on perturbed pictures"
-        tables = [compared_table(study, "perturb", heading, scores, "perturb", names, "Untouched")]
-        figures = [compared_figure(study, "perturb", title, scores, names, "untouched")]
+        intervals = study.intervals(study.images("perturb"), "variant")
+        tables = [compared_table(study, "perturb", heading, scores, intervals, names, "Untouched")]
+        figures = [compared_figure(study, "perturb", title, scores, intervals, names, "untouched")]
     if len(sweeps):
         data = sweeps.rename(columns={"kind": "panel", "setting": "series"})
         says = (
