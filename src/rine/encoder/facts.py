@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rine.encoder.catalogue import Tower, look_up
 from rine.encoder.config import EncoderConfig
-from rine.encoder.rows import layout
+from rine.encoder.rows import layout, tokens
 
 if TYPE_CHECKING:
     from rine.encoder.hooked import Hooked
@@ -29,7 +29,10 @@ class Facts:
 
 
 def token_shape(config: EncoderConfig) -> tuple[int, int]:
-    """Blocks and width (L, D) of an entry's tokens; of a plain tower without importing torch."""
+    """Blocks and width (L, D) of an entry's tokens; of a plain tower without importing torch.
+
+    Raises `ValueError` for an entry whose tower, weights' tag, size, tap, token or block there is not.
+    """
     tower = look_up(config)
     if tower.shape is not None:
         rows, blocks = layout(tower, config)
@@ -50,12 +53,11 @@ def facts(config: EncoderConfig) -> Facts:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         body(torch.zeros(1, 3, size, size, device="meta"))
     depth, width, cls, registers = body.made_of
-    tokens = [*(["cls", "mean", "cls+mean"] if cls else ["mean"]), *(["cls+registers"] if cls and registers else [])]
     return Facts(
         tower,
         depth,
         width,
-        (*tokens, "pooled"),
+        tokens(cls, registers),
         len(body.blocks),
         body.width,
         sum(parameter.numel() for parameter in body.parameters()),
