@@ -57,8 +57,11 @@ class Rows:
 
 def tokens(cls: bool, registers: int) -> tuple[Token, ...]:
     """What `token` may be, of a tower with such rows before its patches."""
-    with_cls: tuple[Token, ...] = ("cls", "mean", "cls+mean", *(["cls+registers"] if registers else []))
-    return (*(with_cls if cls else ("mean",)), "pooled")
+    if not cls:
+        return ("mean", "pooled")
+    return (
+        ("cls", "mean", "cls+mean", "cls+registers", "pooled") if registers else ("cls", "mean", "cls+mean", "pooled")
+    )
 
 
 def layout(tower: Tower, config: EncoderConfig) -> tuple[Rows, tuple[int, ...]]:
