@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from rine import params
 from rine.checks import check, missing_files
 from rine.encoder import Encoder, load
-from rine.encoder.config import TowerConfig
-from rine.encoder.facts import facts, token_shape
+from rine.encoder.config import EncoderConfig, TowerConfig
+from rine.encoder.facts import facts, remembered, token_shape
 from rine.encoder.random_weights import draw
 from towers import OWN, TOWERS, built, entry, pictures, tokens_of
 
@@ -187,7 +187,26 @@ def test_what_cannot_work_says_why_and_what_to_name_before_anything_runs(how: di
     assert re.fullmatch(f"params: encoders.b: .*{says}.*", str(refused.value))  # one line
 
 
-def test_a_file_that_is_not_here_is_no_error_before_it_is_needed() -> None:
+def test_what_a_tower_gives_is_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Finding it imports PyTorch, which most stages of a study do without."""
+    monkeypatch.setenv("RINE_STORE", str(tmp_path))
+    config = entry("vit_small_patch14_dinov2", source="timm", image_size=70, blocks=(2, 4), token="cls+mean")
+    assert remembered(config) == (70, 2, 768)
+
+    def found_again(config: EncoderConfig) -> None:
+        raise ValueError("it is looked up")
+
+    monkeypatch.setattr("rine.encoder.facts.look_up", found_again)
+    assert remembered(replace(config, name="another", seed=7)) == (70, 2, 768)
+    for other in ({"image_size": 84}, {"pretrained": "lvd142m"}, {"token": "cls"}, {"source": None}):
+        with pytest.raises(ValueError, match="it is looked up"):
+            remembered(replace(config, **other))
+
+
+def test_a_file_that_is_not_here_is_no_error_before_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RINE_STORE", str(tmp_path))
     study = params.read("params.yaml")
     study = replace(study, encoders={study.encoder: entry("ViT-B-32", pretrained="~/gone.pt", blocks=(2,))})
     [warning] = missing_files(check(study))

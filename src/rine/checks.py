@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from rine.dataset.layouts import LAYOUTS, tables_of
-from rine.encoder.facts import token_shape
+from rine.encoder.facts import remembered
 from rine.evaluation.selection import RULES
 from rine.params import Params, ParamsError
 from rine.pixels.degradations import DEGRADATIONS
@@ -127,6 +127,6 @@ def _encoders(study: Params) -> Iterator[str]:
     yield from (f"encoders: two are called {name!r}; tables tell them by it" for name in names if names.count(name) > 1)
     for name, config in study.encoders.items():
         try:
-            token_shape(config)
+            remembered(config)
         except ValueError as error:
             yield f"encoders.{name}: {error}"

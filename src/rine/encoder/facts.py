@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from rine.encoder.catalogue import Tower, look_up
-from rine.encoder.config import EncoderConfig
+from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.encoder.rows import layout, tokens
+from rine.files import note, noted
+from rine.paths import store_folder
 
 if TYPE_CHECKING:
     from rine.encoder.hooked import Hooked
@@ -39,6 +44,25 @@ def token_shape(config: EncoderConfig) -> tuple[int, int]:
         return len(blocks), rows.n * tower.shape.width
     body = _sketch(tower, config)
     return len(body.blocks), body.width
+
+
+def remembered(config: EncoderConfig) -> tuple[int, int, int]:
+    """Pixels a side, and blocks and width (S, L, D) of an entry's tokens; raises as `token_shape` does.
+
+    Of a tower that no file of ours describes they are found once on this machine: timm's import, and PyTorch's with
+    it, would cost every stage of a study some seconds.
+    """
+    if isinstance(config.model, TowerConfig):
+        return (config.model.image_size, *token_shape(config))
+    versions = {name: version(name) for name in ("timm", "open_clip_torch")}
+    entry = {key: value for key, value in config.entry().items() if key not in {"name", "seed"}}
+    key, file = json.dumps([versions, entry], sort_keys=True), store_folder("index") / "towers.json"
+    if (found := noted(file).get(key)) is None:
+        found = [look_up(config).image_size, *token_shape(config)]
+        with suppress(OSError):  # a store that cannot be written to is said by what needs it
+            note(file, {key: found})
+    size, n_blocks, width = found
+    return size, n_blocks, width
 
 
 def facts(config: EncoderConfig) -> Facts:
