@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ class Sets:
     """Training, validation and test pictures of one encoder, as `open_sets` gives them, whole or cut to a part.
 
     `classes` (empty: all) and `fraction` (None: all) say which part of the training set `training_set` this is.
+    `brought` are its training rows as the data sets bring them: a picture that several share stands there for each.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Sets:
     test: Features | None
     classes: tuple[str, ...] = ()
     fraction: float | None = None
+    brought: pd.DataFrame | None = None
 
     @property
     def scored(self) -> list[Features]:
@@ -43,7 +45,7 @@ class Sets:
         parts = (self.train, self.val)
         if not classes:
             train, val = (part.select(once(part.rows)) for part in parts)
-            return replace(self, train=train, val=val)
+            return replace(self, train=train, val=val, brought=self.train.rows)
         there = sorted({*self.train.rows["category"], *self.val.rows["category"]})
         if unknown := sorted(set(classes) - set(there)):
             raise ValueError(
@@ -51,8 +53,18 @@ class Sets:
                 f"its classes are {there}"
             )
         train, val = (part.select(part.rows["category"].isin(list(classes)).to_numpy()) for part in parts)
+        brought = train.rows
         train, val = (part.select(once(part.rows)) for part in (train, val))
-        return replace(self, train=train, val=val, classes=tuple(classes))
+        return replace(self, train=train, val=val, classes=tuple(classes), brought=brought)
+
+    def without(self, sources: Collection[str]) -> np.ndarray:
+        """Mask (N,) of the training rows of pictures that another source brings too, or alone."""
+        brought = self.train.rows if self.brought is None else self.brought
+        pictures, kept = (
+            pd.MultiIndex.from_frame(rows[["digest", "label"]])
+            for rows in (self.train.rows, brought[~brought["source"].isin(list(sources))])
+        )
+        return pictures.isin(kept)
 
     def share(self, fraction: float, seed: int) -> Sets:
         """A share of the training pictures: the same on every machine, smaller shares inside larger ones of a seed."""
