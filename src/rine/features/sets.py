@@ -28,9 +28,9 @@ class Sets:
     train: Features
     val: Features
     test: Features | None
+    brought: pd.DataFrame
     classes: tuple[str, ...] = ()
     fraction: float | None = None
-    brought: pd.DataFrame | None = None
 
     @property
     def scored(self) -> list[Features]:
@@ -58,12 +58,9 @@ class Sets:
         return replace(self, train=train, val=val, classes=tuple(classes), brought=brought)
 
     def without(self, sources: Collection[str]) -> np.ndarray:
-        """Mask (N,) of the training rows of pictures that another source brings too, or alone."""
-        brought = self.train.rows if self.brought is None else self.brought
-        pictures, kept = (
-            pd.MultiIndex.from_frame(rows[["digest", "label"]])
-            for rows in (self.train.rows, brought[~brought["source"].isin(list(sources))])
-        )
+        """Mask (N,) of the training rows without these sources; a picture that another brings too stays."""
+        others = self.brought[~self.brought["source"].isin(list(sources))]
+        pictures, kept = (pd.MultiIndex.from_frame(rows[["digest", "label"]]) for rows in (self.train.rows, others))
         return pictures.isin(kept)
 
     def share(self, fraction: float, seed: int) -> Sets:
@@ -80,7 +77,7 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
     both = Features.open(folder / training_set)
     train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))
     tested = Features.open(folder / TEST_SET[training_set]) if test else None
-    return Sets(folder, training_set, train, val, tested)
+    return Sets(folder, training_set, train, val, tested, train.rows)
 
 
 def once(rows: pd.DataFrame) -> np.ndarray:
