@@ -54,10 +54,9 @@ class Features:
                     f"(or `rine cache {encoder} {name_of_set}`) makes it"
                 )
         rows, about = read_table(folder)
-        names = pd.unique(rows["shard"])
+        shard, names = pd.factorize(rows["shard"])
         maps = [cls._map(folder / name, about) for name in names]
-        shard = pd.Categorical(rows["shard"], categories=names).codes.astype(np.int64)
-        row = rows["row"].to_numpy(np.int64)
+        shard, row = shard.astype(np.int32), rows["row"].to_numpy()
         lengths = np.array([len(tokens) for tokens in maps], dtype=np.int64)
         if len(rows) and ((row < 0) | (row >= lengths[shard])).any():
             first = rows.iloc[int(np.flatnonzero((row < 0) | (row >= lengths[shard]))[0])]
@@ -97,6 +96,8 @@ class Features:
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (len(self),):
             raise ValueError(f"a mask of {len(self)} true or false values is needed, got {mask.dtype} {mask.shape}")
+        if mask.all():
+            return self
         rows = self.rows[mask].reset_index(drop=True)
         return Features(rows, self.about, self._maps, self._shard[mask], self._row[mask], self._unread)
 
@@ -129,9 +130,7 @@ def read_table(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     about, file = json.loads((folder / "features.json").read_text(encoding="utf-8")), folder / "rows.csv"
     _check(file, about)
-    numbers = {"label": np.int64, "width": np.int64, "height": np.int64, "row": np.int64}
-    types = {column: numbers.get(column, str) for column in COLUMNS}
-    rows = pd.read_csv(file, dtype=types, keep_default_na=False)
+    rows = table.read(file)
     missing = [column for column in COLUMNS if column not in rows]
     if missing:
         raise FeaturesError(f"{file} lacks the columns {missing}")
