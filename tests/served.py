@@ -1,4 +1,4 @@
-"""The server on a free port of this machine, as long as a block lasts."""
+"""The server on a free port of this machine, as long as a block lasts, and what asks it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
 
+import httpx
 import uvicorn
+from PIL import Image
 
+import tiny_model
 from rine import Detector
 from rine.serve.run import config, listen
 from rine.serve.settings import HOST, ServeSettings
@@ -31,3 +36,33 @@ def served(detector: Detector, settings: ServeSettings) -> Iterator[str]:
             server.should_exit = True
             thread.join(20)
             assert not thread.is_alive()
+
+
+def png(seed: int, side: int = 64) -> bytes:
+    file = BytesIO()
+    Image.fromarray(tiny_model.crop(seed, side)).save(file, "PNG")
+    return file.getvalue()
+
+
+def post(url: str, *files: tuple[str, bytes], path: str = "predict", field: str = "files", **more: Any) -> Any:
+    return httpx.post(f"{url}/{path}", files=[(field, file) for file in files], timeout=60, **more)
+
+
+def raw(url: str, body: bytes, query: str = "") -> Any:
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    return httpx.post(f"{url}/predict{query}", content=body, headers=kind, timeout=60)
+
+
+class Slow:
+    """A detector that waits until it is let go."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector, self.go, self.judged = detector, threading.Event(), 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.detector, name)
+
+    def judge(self, loaded: Any, crops: Any = "centre") -> Any:
+        self.go.wait(20)
+        self.judged += len(loaded)
+        return self.detector.judge(loaded, crops)
