@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from rine.cli import app
 from rine.sample import Sizes, make_sample
 
 RINE = [sys.executable, "-m", "rine.cli"]
@@ -71,3 +74,13 @@ def test_with_too_little_memory_there_is_an_error_and_no_hang(study: Path, comma
     assert done.returncode == status
     assert "`ulimit -v` allows 400 MB" in done.stderr
     assert not (study / "artifacts").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_interrupted_says_one_line(monkeypatch: pytest.MonkeyPatch, number: int, status: int) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("rine.commands.predict._load", lambda *_: signal.raise_signal(number))
+    done = CliRunner().invoke(app, ["predict", "a.png"])
+    assert done.exit_code == status
+    assert re.fullmatch(r"rine predict: (interrupted|ended by SIGTERM)\n", done.stderr)
+    assert signal.getsignal(signal.SIGTERM) is before
