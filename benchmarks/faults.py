@@ -38,15 +38,12 @@ SHARES = (0.0, 0.3, 0.6, 0.9)  # of what will be written
 DISK = 64 << 20  # bytes
 ENOUGH = "room enough"
 MODEL = "artifacts/best/shapes/model.safetensors"
-LABELLED = [MODEL, "--real=data/gan/real", "--fake=data/gan/fake", "--device=cpu"]
 OTHERS = {  # commands and what they write; pictures that they read lie in data/gan
     "predict": (["data/gan", "--output=out/rows.csv", f"--model={MODEL}", "--device=cpu"], ["out"]),
     "explain": (["data/gan/real/0.png", "--output=out/why", f"--model={MODEL}", "--device=cpu"], ["out"]),
-    "evaluate": ([*LABELLED, "--output=out"], ["out"]),
-    "calibrate": ([*LABELLED, "--output=out/model.safetensors"], ["out"]),
+    "evaluate": ([MODEL, "--real=data/gan/real", "--fake=data/gan/fake", "--output=out", "--device=cpu"], ["out"]),
     "export": (["--onnx", f"--model={MODEL}", "--output=out/model.onnx"], ["out"]),
     "init": (["out"], ["out"]),
-    "sample": (["out"], ["out"]),
     "report": (["--page-only"], ["report"]),
 }
 
