@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from rine.cluster import crew
-from rine.cluster.actor import Done, Told
+from rine.cluster.actor import Done, Told, Unfit
 from rine.cluster.crew import Crew
 from rine.cluster.hand import Hand, note
 
@@ -134,7 +134,7 @@ def test_one_that_is_not_fit_is_refused_by_name_and_the_others_go_on(capsys: pyt
 
 
 def test_none_that_is_fit_ends_the_run_with_the_reason() -> None:
-    with pytest.raises(RuntimeError, match=r"no actor.*b: no weights"):
+    with pytest.raises(Unfit, match=r"no actor.*b: no weights"):
         list(of(Machine("b", does, unfit="no weights")))
 
 

@@ -22,7 +22,7 @@ from rine import arithmetic, device
 LIBRARIES = ("ray", "numpy", "scipy", "pillow", "torch", "torchvision", "timm", "open_clip_torch", "safetensors")
 
 
-class Unfit(Exception):
+class Unfit(ValueError):
     """An actor that must not work: what it makes would not be what the driver's machine makes. `str` says why."""
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rine.cluster.actor import Done, Told
+from rine.cluster.actor import Done, Told, Unfit
 from rine.cluster.hand import Hand, Task, note
 from rine.progress import Bar
 
@@ -47,7 +47,7 @@ class Crew:
             if not (self.more or self.returned or under_way):
                 return
             if not self.hands and not self.starting:
-                raise RuntimeError(f"no actor of the cluster can do the work; the last one: {self.why}")
+                raise Unfit(f"no actor of the cluster can do the work; the last one: {self.why}")
             for ref in self._answered([*self.starting, *under_way]):
                 if ref in self.starting:
                     self._started(ref)
