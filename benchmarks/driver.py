@@ -142,6 +142,9 @@ class Ray:
         ready = [ref for ref in refs if self.due[ref] <= now][:num_returns]
         return ready, []
 
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": "", "Alive": True}]
+
     def get(self, ref: int) -> Told:
         del self.due[ref]
         return Told("host", 1, SECONDS, "done", Done(VIEWS))
