@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from rine import arithmetic
 from rine.caching import by_actors, views
 from rine.caching.decode import Source
 from rine.caching.encode import PicturesLost
@@ -29,7 +31,7 @@ from rine.caching.on_actor import Encoding, Errand, Work
 from rine.caching.plan import plan
 from rine.caching.store import Store
 from rine.cluster import Unfit, actor, connection
-from rine.cluster.spread import Wanted, _places
+from rine.cluster.spread import Wanted, _places, crew_of
 from rine.dataset import on_actors
 from rine.dataset.reading import examined
 from rine.features.table import read
@@ -278,6 +280,16 @@ def test_the_actors_of_a_cluster_follow_from_what_its_machines_have() -> None:
     assert places([{"CPU": 2.0}], n=4) == (2, 1)
     with pytest.raises(ValueError, match="has no GPU; say device: cpu"):
         places([{"CPU": 4.0}], gpu=True)
+
+
+def test_actors_of_a_named_cluster_are_started_with_the_drivers_arithmetic() -> None:
+    """Its processes were there before, with an environment of their own, and import NumPy before they are asked."""
+    ray = MagicMock()
+    ray.nodes.return_value = [{"Alive": True, "Resources": {"CPU": 1.0}}]
+    crew_of(ray, "head:6379", Wanted(list))
+    assert ray.remote.call_args.kwargs["runtime_env"] == {"env_vars": arithmetic.variables()}
+    crew_of(ray, "local", Wanted(list))
+    assert "runtime_env" not in ray.remote.call_args.kwargs
 
 
 @pytest.mark.parametrize("name", ["", "somewhere", "ray://head:10001", "head:"])
