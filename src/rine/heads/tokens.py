@@ -40,7 +40,7 @@ def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
     which, names = pd.factorize(rows["view"])
     views = np.asarray(names).astype(int)[which]
     expected = np.unique(views)
-    keys = [table.codes(rows[name]) for name in ("digest", *PICTURE)]
+    keys = [*table.ordered(rows["digest"]), table.pictures(rows)]
     order = np.lexsort((views, *reversed(keys)))
     starts = np.flatnonzero(table.begins(keys, order))
     if not np.array_equal(views[order], np.tile(expected, len(starts))):
@@ -48,7 +48,9 @@ def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
             if not np.array_equal(views[its], expected):
                 name = tuple(rows[["digest", *PICTURE]].iloc[its[0]])
                 there = tuple(views[its].tolist())
-                raise ValueError(f"every training picture needs the views {tuple(expected.tolist())}; {name} has {there}")
+                raise ValueError(
+                    f"every training picture needs the views {tuple(expected.tolist())}; {name} has {there}"
+                )
     return order.reshape(len(starts), -1)
 
 
