@@ -56,9 +56,15 @@ class Study:
 
     @property
     def missing(self) -> list[str]:
-        """What the studies that have not been run leave out."""
+        """What the studies that have not been run leave out; where all test sets are of one class none has a score."""
         done = set(self.all_scores["study"])
-        return [part for study, part in PARTS.items() if study not in done]
+        return [] if self.one_class else [part for study, part in PARTS.items() if study not in done]
+
+    @property
+    def one_class(self) -> bool:
+        """Whether there are test sets and none has pictures of both classes: nothing has an accuracy, AP or AUC."""
+        both = (self.test_sets[["real", "fake"]] != "").all(axis=1)
+        return len(both) > 0 and not both.any()
 
     @cached_property
     def labels(self) -> dict[str, str]:
