@@ -1,7 +1,4 @@
-"""What finds no room, or a place that it cannot write to, says so in one line and goes on when it can.
-
-On real disks, under every stage and command: `python -m benchmarks.faults`.
-"""
+"""What finds no room, or a place that it cannot write to, says so in one line and goes on when it can."""
 
 from __future__ import annotations
 
