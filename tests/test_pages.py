@@ -57,7 +57,7 @@ def test_every_command_is_one(page: Path) -> None:
             if whole:
                 get_main_parser().parse_args(rest)  # raises for what it would refuse
             else:  # a command may be named without its arguments
-                with pytest.raises(SystemExit, match="^0$"):
+                with pytest.raises(SystemExit, match=r"^0$"):
                     get_main_parser().parse_args([*rest, "--help"])
             for override in [rest[i + 1] for i, word in enumerate(rest) if word == "-S"]:
                 _is_a_key(override.lstrip("+~").split("=")[0])
