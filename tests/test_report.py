@@ -66,6 +66,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_a_study_does_without_is_not_missed(tmp_path: Path) -> None:
+    study = replace(study_in(tmp_path), params=replace(SMALL, ldm=None))
+    assert "training on latent diffusion" in study_in(tmp_path).missing
+    assert "training on latent diffusion" not in study.missing
+    assert "ldm" not in {section.key for section in compile_report(study)}
+
+
 @pytest.fixture
 def copy(whole: Path, tmp_path: Path) -> Path:
     """The same study to be changed."""
@@ -440,7 +447,7 @@ def test_a_section_is_made_of_the_folders_that_it_names(
     for name in section.reads:
         (tmp_path / "artifacts" / name).symlink_to(whole / "artifacts" / name)
     alone, among_all = section.make(study_in(tmp_path)), contents.get(section)
-    if section.key in {"detectors", "one_class"}:  # this study names none
+    if section.key in {"detectors", "one_class", "left_out"}:  # this study names none
         assert alone is among_all is None
         return
     assert alone is not None

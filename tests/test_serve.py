@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,9 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import ServeSettings  # noqa: E402
-from served import Slow, png, post, raw, served  # noqa: E402  needs what was just asked for
+from served import Slow, png, post, raw, served, tiny_detector  # noqa: E402  needs what was just asked for
 
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
-    with tiny_model.model_in(tmp_path_factory.mktemp("study")) as path:
-        yield replace(Detector.load(path, device="cpu"), max_pixels=1_000_000)
+detector = tiny_detector
 
 
 @pytest.fixture(scope="module")

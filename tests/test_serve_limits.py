@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-import resource
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
-import tiny_model
 from rine import Detector
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
@@ -25,38 +20,16 @@ pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from rine.serve import app, limits, run, worker  # noqa: E402
-from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import SHUTDOWN, ServeSettings  # noqa: E402
-from served import Slow, png, post, raw, served  # noqa: E402  needs what was just asked for
+from served import Slow, connected, png, post, raw, served, tiny_detector, until, waiting  # noqa: E402  needs what was just asked for
 
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
-    with tiny_model.model_in(tmp_path_factory.mktemp("study")) as path:
-        yield replace(Detector.load(path, device="cpu"), max_pixels=1_000_000)
+detector = tiny_detector
 
 
 @pytest.fixture(scope="module")
 def url(detector: Detector) -> Iterator[str]:
     with served(detector, ServeSettings(upload_mb=1, files=5, seconds=20)) as address:
         yield address
-
-
-def connected(url: str) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
-    made.settimeout(20)
-    return made
-
-
-def until(true: Any) -> None:
-    ends = time.monotonic() + 10
-    while not true() and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert true()
-
-
-def waiting(url: str) -> int:
-    return httpx.get(f"{url}/health").json()["waiting"]
 
 
 def test_every_limit_has_its_number_in_the_documentation() -> None:
@@ -104,18 +77,6 @@ def test_so_much_of_what_is_too_large_is_read_and_no_more(url: str) -> None:
         assert b" 413 " in client.recv(1000)
 
 
-def test_a_client_that_never_finishes_is_told_so(detector: Detector) -> None:
-    with served(detector, ServeSettings(seconds=0.5)) as url:
-        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as slow:
-            slow.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
-            )
-            slow.settimeout(10)
-            assert b" 408 " in slow.recv(1000)
-        assert httpx.get(f"{url}/health").status_code == 200
-
-
 def test_a_form_of_too_many_parts_is_a_400(url: str) -> None:
     part = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n"
     assert raw(url, part * 1001 + b"--x--\r\n").status_code == 400
@@ -130,29 +91,6 @@ def test_a_picture_that_takes_too_long_is_named_and_frees_its_worker(detector: D
         assert rows[0]["error"] == "not read within 0.2 s"
         assert rows[1]["error"] is None
         assert httpx.get(f"{url}/health").json()["waiting"] == 0
-
-
-def test_one_connection_too_many_is_refused(detector: Detector) -> None:
-    with served(detector, ServeSettings(connections=3)) as url:
-        port = urlsplit(url).port or 0
-        with ExitStack() as idle:
-            for _ in range(3):
-                idle.enter_context(socket.create_connection(("127.0.0.1", port)))
-            time.sleep(0.1)
-            assert httpx.get(f"{url}/health").status_code == 503
-        time.sleep(0.1)
-        assert httpx.get(f"{url}/health").status_code == 200
-
-
-def test_a_connection_that_asks_nothing_or_in_drops_is_closed(detector: Detector) -> None:
-    with served(detector, ServeSettings(idle_seconds=0.3)) as url:
-        port = urlsplit(url).port or 0
-        for begun in (b"", b"GET /health HTTP/1.1\r\nHost: local"):
-            with socket.create_connection(("127.0.0.1", port)) as idle:
-                idle.sendall(begun)
-                idle.settimeout(20)
-                assert idle.recv(1000) == b""
-        assert httpx.get(f"{url}/health").status_code == 200
 
 
 def test_a_form_s_text_and_a_request_s_headers_have_an_end(url: str, detector: Detector) -> None:
@@ -216,40 +154,6 @@ def test_of_pictures_whose_evidence_is_asked_for_two_are_in_memory(detector: Det
         assert counts.decoded == worker.LARGE
         counts.go.set()
         assert [answer.result().status_code for answer in asked] == [200] * 5
-
-
-def test_a_server_that_ends_gives_what_is_under_way_so_many_seconds(
-    detector: Detector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (run, worker):
-        monkeypatch.setattr(module, "SHUTDOWN", 1)
-    slow = Slow(detector)
-    with ThreadPoolExecutor(1) as pool:
-        with served(slow, ServeSettings(seconds=30)) as url:  # type: ignore[arg-type]
-            lost = pool.submit(post, url, ("a.png", png(1)))
-            until(lambda: waiting(url) == 1)
-            start = time.monotonic()
-        assert 0.9 < time.monotonic() - start < 6
-        slow.go.set()
-        assert lost.exception() is not None or lost.result().status_code >= 500
-
-
-def test_so_many_connections_wait_while_the_server_is_busy() -> None:
-    most = min(run.BACKLOG, int(Path("/proc/sys/net/core/somaxconn").read_text()))
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most + 500, limit[1]), limit[1]))
-    try:
-        with listen(0) as server, ExitStack() as stack:  # which takes none of them
-
-            def connect(seconds: float) -> None:
-                stack.enter_context(socket.create_connection(server.getsockname(), seconds))
-
-            for _ in range(most + 1):
-                connect(10)
-            with pytest.raises(TimeoutError):
-                connect(0.3)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

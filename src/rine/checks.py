@@ -12,6 +12,7 @@ from rine.dataset.layouts import LAYOUTS, tables_of
 from rine.encoder.facts import remembered
 from rine.evaluation.selection import RULES
 from rine.params import Params, ParamsError
+from rine.paths import Paths
 from rine.pixels.degradations import DEGRADATIONS
 from rine.pixels.perturbations import PERTURBATIONS
 
@@ -67,6 +68,10 @@ def _names(study: Params) -> Iterator[str]:
 
         for key, pool in pools.items():
             yield from _one_of(key, pool, HEADS)
+    if study.ablate and not (study.ablate.variants or study.ablate.leave_out):
+        yield "ablate: neither variants nor leave_out; null leaves the stage out"
+    if study.ablate and Paths().left_out().name in study.ablate.variants:
+        yield f"ablate.variants: {Paths().left_out().name!r} is where `leave_out` writes; rename the variant"
     for kind in study.perturb.kinds if study.perturb else ():
         yield from _one_of("perturb.kinds", kind, PERTURBATIONS)
     sweeps = study.perturb.degrade.strengths if study.perturb and study.perturb.degrade else {}

@@ -39,9 +39,9 @@ def with_bands(means: pd.DataFrame, band: Callable[[pd.Series, str], Interval | 
 def wide(rows: pd.DataFrame, by: str, across: str, metric: str) -> Iterator[pd.DataFrame]:
     """A metric, and the lower and upper ends of its intervals: a row for each `by`, a column for each `across`."""
     order = [list(dict.fromkeys(rows[column])) for column in (by, across)]
-    there = rows.set_index([by, across])
     for name in (metric, f"{metric}_low", f"{metric}_high"):
-        yield there.get(name, there[metric]).unstack().reindex(index=order[0], columns=order[1])
+        there = rows.pivot_table(index=by, columns=across, values=name if name in rows else metric, sort=False)
+        yield there.reindex(index=order[0], columns=order[1])
 
 
 def draw_bars(means: pd.DataFrame) -> Figure:

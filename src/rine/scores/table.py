@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-STUDIES = ("grid", "epochs", "dataset_size", "ablate", "ldm", "best", "validate", "perturb", "detect")
+STUDIES = ("grid", "epochs", "dataset_size", "ablate", "left_out", "ldm", "best", "validate", "perturb", "detect")
 SELECTING = ("grid", "epochs", "ldm")
 
 # of a scores file: the paper's whole programme has 10,000 rows, of 100 bytes

@@ -64,7 +64,7 @@ def impatient(seconds: float) -> type[asyncio.Protocol]:
     """uvicorn's protocol, which closes connections that have asked nothing for so long, or ask in drops."""
 
     class Impatient(H11Protocol):  # not the one in C, which knows no limit on headers
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.loop.call_later(seconds, self.look, self.cycle)
 
