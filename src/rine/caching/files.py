@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import xxhash
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-_CHUNK = 4 << 20  # bytes
+from rine.features import shards
 
 
 @contextmanager
@@ -69,9 +68,4 @@ def read_text(path: Path) -> str:
 
 @deleted_is_not_found()
 def digest_of(path: Path) -> str:
-    """xxh3-128 of a file, 32 hex digits."""
-    total = xxhash.xxh3_128()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_CHUNK):
-            total.update(block)
-    return total.hexdigest()
+    return shards.digest_of(path)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from rine.features import Features
+from rine.features import Features, table
 
 # which test pictures belong to which training set (section 4 of the paper)
 TEST_SET = {"train": "test", "ldm": "synthbuster"}
@@ -20,6 +20,7 @@ class Sets:
     """Training, validation and test pictures of one encoder, as `open_sets` gives them, whole or cut to a part.
 
     `classes` (empty: all) and `fraction` (None: all) say which part of the training set `training_set` this is.
+    `brought` are its training rows as the data sets bring them: a picture that several share stands there for each.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Sets:
     train: Features
     val: Features
     test: Features | None
+    brought: pd.DataFrame
     classes: tuple[str, ...] = ()
     fraction: float | None = None
 
@@ -41,18 +43,22 @@ class Sets:
         A picture that several data sets bring is that of the first. Raises `ValueError` for a class without a picture.
         """
         parts = (self.train, self.val)
-        if not classes:
-            train, val = (part.select(once(part.rows)) for part in parts)
-            return replace(self, train=train, val=val)
-        there = sorted({*self.train.rows["category"], *self.val.rows["category"]})
+        there = sorted({name for part in parts for name in part.rows["category"].unique()})
         if unknown := sorted(set(classes) - set(there)):
             raise ValueError(
                 f"`settings` names {unknown}, of which {self.folder / self.training_set} has no picture; "
                 f"its classes are {there}"
             )
-        train, val = (part.select(part.rows["category"].isin(list(classes)).to_numpy()) for part in parts)
-        train, val = (part.select(once(part.rows)) for part in (train, val))
-        return replace(self, train=train, val=val, classes=tuple(classes))
+        train, val = (part.select(_of_classes(part.rows, classes)) for part in parts)
+        rows = self.train.rows
+        brought = rows[rows["category"].isin(list(classes))] if classes else rows
+        return replace(self, train=train, val=val, classes=tuple(classes), brought=brought)
+
+    def without(self, sources: Collection[str]) -> np.ndarray:
+        """Mask (N,) of the training rows without these sources; a picture that another brings too stays."""
+        others = self.brought[~self.brought["source"].isin(list(sources))]
+        pictures, kept = (pd.MultiIndex.from_frame(rows[["digest", "label"]]) for rows in (self.train.rows, others))
+        return pictures.isin(kept)
 
     def share(self, fraction: float, seed: int) -> Sets:
         """A share of the training pictures: the same on every machine, smaller shares inside larger ones of a seed."""
@@ -68,13 +74,20 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
     both = Features.open(folder / training_set)
     train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))
     tested = Features.open(folder / TEST_SET[training_set]) if test else None
-    return Sets(folder, training_set, train, val, tested)
+    return Sets(folder, training_set, train, val, tested, train.rows)
 
 
 def once(rows: pd.DataFrame) -> np.ndarray:
     """Mask (N,) of the rows of each picture's first source: data sets that share real pictures count them once."""
-    first = rows.groupby(["digest", "label"], sort=False)["source"].transform("first")
-    return (rows["source"] == first).to_numpy(bool)
+    source = table.codes(rows["source"])
+    return source == source[table.firsts(rows, ("digest", "label"))]
+
+
+def _of_classes(rows: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Mask (N,) of the rows of these classes (all: none named), each picture's of its first source among them."""
+    mask = rows["category"].isin(list(classes)).to_numpy(bool, copy=True) if classes else np.ones(len(rows), bool)
+    mask[mask] = once(rows if mask.all() else rows.loc[mask, ["digest", "label", "source"]])
+    return mask
 
 
 def share(digests: pd.Series, fraction: float, seed: int) -> np.ndarray:
