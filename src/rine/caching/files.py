@@ -68,4 +68,5 @@ def read_text(path: Path) -> str:
 
 @deleted_is_not_found()
 def digest_of(path: Path) -> str:
+    """xxh3-128 of a file, 32 hex digits."""
     return shards.digest_of(path)

@@ -85,9 +85,11 @@ def plan(rows: pd.DataFrame, shard_rows: int) -> Plan:
     """
     original = table.firsts(rows, ("family", "digest", "view"))
     units: dict[str, Unit] = {}
-    groups: Any = rows.groupby(["source", "label", "family"], observed=True).indices
-    for source, label, family in sorted(groups):
-        numbers = groups[source, label, family]
+    names = ["source", "label", "family"]
+    keys = [key for name in names for key in table.ordered(rows[name])]
+    order = np.lexsort(keys[::-1])
+    for numbers in np.split(order, np.flatnonzero(table.begins(keys, order))[1:]) if len(order) else ():
+        source, label, family = rows.iloc[numbers[0]][names]
         for n, (start, stop) in enumerate(_cuts(rows["path"].array.take(numbers), shard_rows)):
             some = numbers[start:stop]
             own = some[original[some] == some]

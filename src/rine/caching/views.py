@@ -19,7 +19,6 @@ import pandas as pd
 
 from rine.encoder.facts import remembered
 from rine.features import table
-from rine.features.table import PICTURE
 from rine.params import Params
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
 from rine.pixels.crops import crops_of, n_crops
@@ -61,11 +60,12 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """
     pictures = pictures.reset_index(drop=True)
     lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
-    order = np.lexsort([table.codes(pictures[name]) for name in reversed(PICTURE)])
+    order = np.argsort(table.pictures(pictures), kind="stable")
     number: dict[tuple[str, str], int] = {}  # of each pair
-    pairs = np.fromiter((number.setdefault(pair, len(number)) for i in order for pair in lists[i]), np.int32)
-    order = np.repeat(order, [len(lists[i]) for i in order])
-    whole = np.array_equal(order, np.arange(len(pictures)))  # then there is no second table
+    pairs = np.fromiter((number.setdefault(pair, len(number)) for i in order for pair in lists[i]), np.int16)
+    order = np.repeat(order, np.fromiter((len(lists[i]) for i in order), np.int64))
+    del lists
+    whole = len(order) == len(pictures) and bool((order[1:] > order[:-1]).all())  # then there is no second table
     rows = pictures if whole else pictures.iloc[order].reset_index(drop=True)
     for at, column in enumerate(("family", "view")):
         names = pd.Categorical([pair[at] for pair in number])
@@ -79,11 +79,11 @@ Pairs = Sequence[tuple[str, str]]
 def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     training = [("augment", str(view)) for view in range(recipe.augmentation.views)]
     others = [("centre", "centre")]
-    return [training if split == "train" else others for split in pictures["split"]]
+    return [training if learns else others for learns in (pictures["split"] == "train").to_numpy()]
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    sides = zip(pictures["crops"], pictures["height"], pictures["width"], strict=True)
+    sides = zip(*(table.values_of(pictures[column]) for column in ("crops", "height", "width")), strict=True)
     return [_crops_of(rule, _shape((height, width), recipe), recipe.size) for rule, height, width in sides]
 
 
@@ -120,7 +120,7 @@ def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
 
     return [
         pairs(tuple(kind for kind in kinds if drawn(kind, config.seed, digest)), i in chosen)
-        for i, digest in enumerate(pictures["digest"])
+        for i, digest in enumerate(table.values_of(pictures["digest"]))
     ]
 
 

@@ -30,7 +30,7 @@ def connected(address: str) -> Iterator[tuple[Any, bool]]:
     if ray.is_initialized():
         yield ray, True
         return
-    # Ray's processes end with the thread that started them; started by the main one, it would set its own handlers
+    # Ray's processes end with the thread that started them, and started by the main one it would put handlers there
     with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
         try:
             _kept_in_order(thread.submit(_connect, ray, address))

@@ -79,7 +79,7 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
 
 def once(rows: pd.DataFrame) -> np.ndarray:
     """Mask (N,) of the rows of each picture's first source: data sets that share real pictures count them once."""
-    source = table.codes(rows["source"])
+    source = pd.factorize(rows["source"])[0]
     return source == source[table.firsts(rows, ("digest", "label"))]
 
 

@@ -40,7 +40,7 @@ def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
     which, names = pd.factorize(rows["view"])
     views = np.asarray(names).astype(int)[which]
     expected = np.unique(views)
-    keys = [table.codes(rows[name]) for name in ("digest", *PICTURE)]
+    keys = [*table.ordered(rows["digest"]), table.pictures(rows)]
     order = np.lexsort((views, *reversed(keys)))
     starts = np.flatnonzero(table.begins(keys, order))
     if not np.array_equal(views[order], np.tile(expected, len(starts))):
