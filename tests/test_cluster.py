@@ -177,7 +177,7 @@ def test_an_interrupt_ends_the_actors_and_keeps_what_is_done(ray, pictures: Path
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        run(pictures, "interrupted", cluster="local", actors=2, workers=0)
+        run(pictures, "interrupted", cluster="local", actors=1, workers=0)
     until = time.monotonic() + 20
     while actors() and time.monotonic() < until:
         time.sleep(0.05)
@@ -206,7 +206,7 @@ def test_prepare_finds_the_same_by_actors(ray, pictures: Path, tmp_path: Path, m
         [(path, stat.st_mtime_ns, fact) for piece in pieces for path, stat, fact in piece]
         for pieces in (
             on_actors.examined_by(runtime, pictures / "data", paths, 10**6, None),
-            examined(pictures / "data", paths, 10**6, None),
+            examined(pictures / "data", paths, 10**6, 0),
         )
     ]
     assert both[0] == both[1]
