@@ -238,7 +238,7 @@ def test_a_cluster_that_cannot_be_had_says_why(monkeypatch: pytest.MonkeyPatch) 
         connection._connect(None, "127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'rine\[ray\]'"):
-        connection._ray()
+        connection._ray("auto")
 
 
 def test_the_actors_of_a_cluster_follow_from_what_its_machines_have() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -191,6 +191,22 @@ def test_trained_together_equals_trained_alone(dtype: torch.dtype) -> None:
     assert same(together[:last], backwards[-last:])
 
 
+def test_a_run_with_rows_of_its_own_never_sees_the_others() -> None:
+    """Their tokens are no numbers: one of them in a sum would show. Beside it trains one that differs by them alone."""
+    features, masks = Tokens(), {"some": np.ones(20, bool), "none": np.zeros(20, bool)}
+    masks["some"][4:10] = False  # of ten pictures the third to the fifth, two views each
+    whole, part = Run(1, 4, 0.1), Run(1, 4, 0.1, rows="some")
+    together, alone = trained(features, [whole, part], masks=masks), trained(features, [whole])
+    n = len(alone)
+    assert same(together[:n], alone)
+    assert not same(together[n:], alone)
+    features.values[torch.from_numpy(~masks["some"])] = torch.nan
+    assert same(trained(features, [part], masks=masks, budget=0), together[n:])
+    assert same(trained(Tokens(), [replace(part, rows="all")], masks={"all": np.ones(20, bool)}), alone)
+    with pytest.raises(ValueError, match="none: 0 real and 0 synthetic rows are left"):
+        trained(features, [replace(part, rows="none")], masks=masks)
+
+
 def test_seeds_in_threads_change_no_bit_and_a_failure_in_one_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = {}
     for threads in (1, 2):
@@ -208,7 +224,7 @@ def test_seeds_in_threads_change_no_bit_and_a_failure_in_one_stops_all(monkeypat
 
 
 def test_runs_that_are_spread_over_devices_become_what_they_do_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [*RUNS, *(dataclasses.replace(run, seed=2) for run in RUNS)]
+    runs = [*RUNS, *(replace(run, seed=2) for run in RUNS)]
     heads: dict[int, list[list[torch.Tensor]]] = {}
     for devices in (["cpu"], ["cpu", "cpu:0"]):  # PyTorch takes them for two
         monkeypatch.setattr(together, "each_of", lambda device, devices=devices: devices)

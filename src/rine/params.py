@@ -97,7 +97,10 @@ class VariantConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class AblateConfig:
-    variants: Annotated[dict[Name, VariantConfig], Field(min_length=1)]
+    """Parts of the method, and of the training data, to leave out: each family, each that was released from a date."""
+
+    variants: dict[Name, VariantConfig] = Field(default_factory=dict)
+    leave_out: tuple[Literal["family", "released"], ...] = ()
 
 
 @dataclass(frozen=True, config=STRICT)

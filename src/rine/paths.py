@@ -56,6 +56,10 @@ class Paths:
     def ablate(self, variant: str = "") -> Path:
         return self.artifacts / "ablate" / variant
 
+    def left_out(self) -> Path:
+        """Of `ablate`: what was learnt without some of the training data."""
+        return self.ablate("left-out")
+
     def best(self, model: str) -> Path:
         """The folder of a stored model."""
         return self.artifacts / "best" / model

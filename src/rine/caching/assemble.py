@@ -22,7 +22,8 @@ from rine.files import whole_folder
 def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out: Path) -> None:
     """Write `out` anew: a shard for each unit, `rows.csv` and `features.json`; it takes `out`'s place when it is whole.
 
-    A shard that the store has just so is linked, not copied: neither is ever changed in place.
+    A shard that the store has just so is linked, not copied: neither is ever changed in place. `features.json` notes
+    the digest of each other file.
     """
     units = list(plan.units.values())
     owner = np.empty(len(plan.rows), dtype=np.int32)  # the unit that stores a row, and the row in its shard
@@ -39,6 +40,7 @@ def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out
             shard[unit.rows], row[unit.rows] = number, np.arange(len(unit.rows))
         table = plan.rows.assign(shard=pd.Categorical.from_codes(shard, names), row=row)[list(COLUMNS)]
         table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
+        about = about | {"digests": {file.name: shards.digest_of(file) for file in sorted(part.iterdir())}}
         files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")
 
 

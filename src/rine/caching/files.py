@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import xxhash
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-_CHUNK = 4 << 20  # bytes
+from rine.features.shards import digest_of
 
 
 @contextmanager
@@ -49,12 +48,3 @@ def write_tokens(path: Path, tokens: np.ndarray) -> str:
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from error
         return digest_of(part)
-
-
-def digest_of(path: Path) -> str:
-    """xxh3-128 of a file, 32 hex digits."""
-    total = xxhash.xxh3_128()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_CHUNK):
-            total.update(block)
-    return total.hexdigest()

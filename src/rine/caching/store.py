@@ -87,7 +87,7 @@ class Store:
         if not rows:
             return False
         try:
-            if files.digest_of(self.path(name)) == digest:
+            if shards.digest_of(self.path(name)) == digest:
                 self._intact.add(name)
                 return True
             self._drop(name, "it was cut short or altered")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rine.encoder.catalogue import look_up
+from rine.encoder.facts import remembered
 from rine.features import table
 from rine.params import Params
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
@@ -46,7 +46,8 @@ class Recipe:
 
 def recipe(feature_set: str, params: Params, encoder: str) -> Recipe:
     """The recipe of one feature set of a study: crops of the encoder's own size."""
-    size, cache = look_up(params.encoders[encoder]).image_size, params.cache
+    size, *_ = remembered(params.encoders[encoder])
+    cache = params.cache
     return Recipe(feature_set, size, params.augmentation, params.perturb, cache.align, cache.small)
 
 

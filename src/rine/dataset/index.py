@@ -15,7 +15,7 @@ from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts
 from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
-from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
 from rine.dataset.reading import Examine, printable, read_all
 from rine.dataset.records import Records
 from rine.features.table import INDEX, PICTURE
@@ -28,6 +28,7 @@ class Index:
 
     tables: dict[str, pd.DataFrame]  # train, test, ldm, synthbuster
     test_sets: pd.DataFrame  # the fields of a `ListedTestSet`
+    training_sets: pd.DataFrame  # those of a `TrainingSource`
     skipped: pd.DataFrame  # path, reason
     n_examined: int
     n_reused: int
@@ -54,6 +55,8 @@ def build(
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}
     made = [test_set for listing in listings.values() for test_set in listing.test_sets]
     test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]
+    learnt = [source for listing in listings.values() for source in listing.training]
+    training = [source._replace(family=family(source.family)) for source in learnt]
     held = _held_out(listings, paths, records, config.datasets)
     for name in list(listings):
         listing = listings.pop(name)  # its pictures are in the tables then
@@ -64,6 +67,7 @@ def build(
     return Index(
         tables={name: _table(parts.pop(name)) for name in TABLES.values()},
         test_sets=pd.DataFrame(test_sets, columns=list(ListedTestSet._fields)),
+        training_sets=pd.DataFrame(training, columns=list(TrainingSource._fields)),
         skipped=pd.DataFrame(skipped, columns=["path", "reason"]),
         n_examined=len(paths) - n_reused,
         n_reused=n_reused,
@@ -123,5 +127,6 @@ def write(index: Index, out: Path) -> None:
     """Write the tables as CSV files into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     tables = {name: table[list(INDEX)] for name, table in index.tables.items()}
-    for name, table in {**tables, "test_sets": index.test_sets, "skipped": index.skipped}.items():
+    others = {"test_sets": index.test_sets, "training_sets": index.training_sets, "skipped": index.skipped}
+    for name, table in {**tables, **others}.items():
         table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")

@@ -42,6 +42,15 @@ class ListedTestSet(NamedTuple):
     released: str = ""  # when its generator was, 2022-08-22; "" where it is not known
 
 
+class TrainingSource(NamedTuple):
+    """A source that has synthetic pictures to learn from."""
+
+    source: str
+    family: str
+    study: str  # grid | ldm
+    released: str = ""  # as of a test set
+
+
 @dataclass(frozen=True)
 class Listing:
     """The pictures of one data set and the test sets that they form; all belong to one study."""
@@ -49,6 +58,7 @@ class Listing:
     study: str
     pictures: tuple[Picture, ...]
     test_sets: tuple[ListedTestSet, ...] = ()
+    training: tuple[TrainingSource, ...] = ()
 
 
 def pictures_in(root: Path, folder: str) -> list[str]:

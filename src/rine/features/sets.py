@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ class Sets:
     """Training, validation and test pictures of one encoder, as `open_sets` gives them, whole or cut to a part.
 
     `classes` (empty: all) and `fraction` (None: all) say which part of the training set `training_set` this is.
+    `brought` are its training rows as the data sets bring them: a picture that several share stands there for each.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Sets:
     train: Features
     val: Features
     test: Features | None
+    brought: pd.DataFrame
     classes: tuple[str, ...] = ()
     fraction: float | None = None
 
@@ -48,7 +50,15 @@ class Sets:
                 f"its classes are {there}"
             )
         train, val = (part.select(_of_classes(part.rows, classes)) for part in parts)
-        return replace(self, train=train, val=val, classes=tuple(classes))
+        rows = self.train.rows
+        brought = rows[rows["category"].isin(list(classes))] if classes else rows
+        return replace(self, train=train, val=val, classes=tuple(classes), brought=brought)
+
+    def without(self, sources: Collection[str]) -> np.ndarray:
+        """Mask (N,) of the training rows without these sources; a picture that another brings too stays."""
+        others = self.brought[~self.brought["source"].isin(list(sources))]
+        pictures, kept = (pd.MultiIndex.from_frame(rows[["digest", "label"]]) for rows in (self.train.rows, others))
+        return pictures.isin(kept)
 
     def share(self, fraction: float, seed: int) -> Sets:
         """A share of the training pictures: the same on every machine, smaller shares inside larger ones of a seed."""
@@ -63,8 +73,9 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
     """
     both = Features.open(folder / training_set)
     train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))
+    del both  # whose table is as large as theirs
     tested = Features.open(folder / TEST_SET[training_set]) if test else None
-    return Sets(folder, training_set, train, val, tested)
+    return Sets(folder, training_set, train, val, tested, train.rows)
 
 
 def once(rows: pd.DataFrame) -> np.ndarray:

@@ -165,7 +165,7 @@ def _files(judged: Judged) -> Content:
         [("these pictures", "own", "grid", *TRUTHS)], columns=["generator", "family", "study", "real", "fake"]
     )
     tables = {"train": none, "test": rows, "ldm": none, "synthbuster": none}
-    found = doctor.examine(Index(tables, test_sets, judged.skipped.iloc[:0], len(rows), 0), None)
+    found = doctor.examine(Index(tables, test_sets, none, judged.skipped.iloc[:0], len(rows), 0), None)
     said = {severity: list(part["finding"]) for severity, part in found.findings.groupby("severity")}
     shortcut = found.shortcuts.iloc[0]
     words = []

@@ -27,7 +27,8 @@ def study_scores(params: Params, artifacts: Path) -> pd.DataFrame:
     """Every scores table of the study in force, by name: what an earlier study left behind is not picked up."""
     folders = [f"grid/{encoder}-{setting}" for encoder in params.encoders for setting in params.settings]
     folders += [f"ablate/{variant}" for variant in (params.ablate.variants if params.ablate else ())]
-    folders += [study for study in STUDIES if study not in {"grid", "ablate"}]
+    folders += ["ablate/left-out"] if params.ablate and params.ablate.leave_out else []
+    folders += [study for study in STUDIES if study not in {"grid", "ablate", "left_out"}]
     paths = [artifacts / folder / "scores.csv" for folder in [*folders, "validate/baselines"]]
     return together(path for path in paths if path.is_file())
 
@@ -39,7 +40,7 @@ def folders_of(stage: str, params: Params) -> list[str]:
     if stage == "ablate":
         variants = params.ablate.variants if params.ablate else ()
         return [f"ablate/{variant}/{setting}" for setting in params.settings for variant in variants]
-    if stage in ("epochs", "dataset_size"):
+    if stage in ("epochs", "dataset_size", "ablate/left-out"):
         return [f"{stage}/{setting}" for setting in params.settings]
     return [stage]
 
@@ -51,7 +52,7 @@ def refuse_undrawn(scores: pd.DataFrame, origin: str) -> None:
     named = study.isin(["validate", "detect", "ablate"])  # a method, a baseline or an ablation, by its variant
     drawn = whole | named | ((study == "perturb") & variant.isin([f"perturb:{kind}" for kind in PERTURBATIONS]))
     drawn &= (study != "ablate") | ~whole
-    drawn &= (study != "perturb") | ~whole
+    drawn &= ((study != "perturb") | ~whole) & (study != "left_out")
     drawn &= (study != "dataset_size") | scores["fraction"].notna()
     # of a setting that `validate` scored, what `best` left is the same models
     drawn &= (study != "best") | ~setting.isin(setting[(study == "validate") & whole])

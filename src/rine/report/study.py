@@ -56,9 +56,13 @@ class Study:
 
     @property
     def missing(self) -> list[str]:
-        """What the studies that have not been run leave out."""
+        """What the studies that have not been run leave out; one that the params leave out is not missed."""
         done = set(self.all_scores["study"])
-        return [part for study, part in PARTS.items() if study not in done]
+        return [part for study, part in PARTS.items() if study not in done and not self.left_out(study)]
+
+    def left_out(self, name: str) -> bool:
+        """Whether the params say of a section, by null, that this study does without it."""
+        return self.params is not None and getattr(self.params, name, self) is None
 
     @cached_property
     def labels(self) -> dict[str, str]:

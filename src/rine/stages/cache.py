@@ -16,7 +16,7 @@ from rine.caching.decode import Source, workers
 from rine.caching.plan import plan
 from rine.caching.run import fill
 from rine.caching.store import Store
-from rine.encoder.facts import token_shape
+from rine.encoder.facts import remembered
 from rine.features import table
 from rine.files import note
 from rine.params import Params
@@ -54,7 +54,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
     if planned.rows.empty:
         if share:
             return f"{name}, part {share}: nothing to encode"
-        n_blocks, width = token_shape(config)
+        _, n_blocks, width = remembered(config)
         assemble(planned, {}, about | {"n_blocks": n_blocks, "width": width}, out)
         return f"{name}: {_unread(study, encoder, feature_set) or 'there are no pictures'}; nothing to encode"
 

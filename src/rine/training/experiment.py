@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from rine.features.sets import Sets
@@ -25,17 +26,24 @@ def experiment(
     eval_epochs: Sequence[int],
     device: str,
     variant: str = "",
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[ImageScores]:
     """Train all runs in one pass; after each of `eval_epochs` score every validation and test picture with each.
 
-    `name` is the column `study` of the scores, `variant` that of an ablation.
+    `name` is the column `study` of the scores, `variant` that of an ablation; of a run with `rows`, a name in `masks`,
+    it is that name.
     """
-    for epoch, heads in fit(sets, runs, params, eval_epochs, device):
+    for epoch, heads in fit(sets, runs, params, eval_epochs, device, masks):
         yield score(heads, run_table(name, sets, runs, params, epoch, variant), sets.scored, device)
 
 
 def fit(
-    sets: Sets, runs: Sequence[Run], params: Params, eval_epochs: Sequence[int], device: str
+    sets: Sets,
+    runs: Sequence[Run],
+    params: Params,
+    eval_epochs: Sequence[int],
+    device: str,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[tuple[int, list[Head]]]:
     """Train all runs in one pass over the tokens; yield the epoch and the heads after each of `eval_epochs`.
 
@@ -47,7 +55,7 @@ def fit(
             f"training needs real and synthetic pictures; {sets.folder / sets.training_set} has "
             f"{counts.get(0, 0)} real and {counts.get(1, 0)} synthetic ones of {list(sets.classes) or 'any class'}"
         )
-    yield from train(sets.train, runs, params.training, params.lr, eval_epochs, device)
+    yield from train(sets.train, runs, params.training, params.lr, eval_epochs, device, masks=masks)
 
 
 def run_table(
@@ -61,12 +69,10 @@ def run_table(
         "n_classes": len(sets.classes) or None,
         "classes": " ".join(sorted(sets.classes)),
     }
-    rest = {"epochs": epochs, "variant": variant, "fraction": sets.fraction}
     rows = [
         shared
         | {"xi": run.xi, "q": run.q, "d": run.proj_dim, "batch_size": params.training.batch_size, "lr": params.lr}
-        | rest
-        | {"seed": run.seed}
+        | {"epochs": epochs, "variant": run.rows or variant, "fraction": sets.fraction, "seed": run.seed}
         for run in runs
     ]
     table = pd.DataFrame(rows)

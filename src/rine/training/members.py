@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,13 +24,17 @@ _ORDER, _INPUT, _HIDDEN = range(3)
 
 @dataclass(frozen=True)
 class Run:
-    """What to train: `q`, `proj_dim` and `pool` shape the head, `xi` weighs the contrastive loss."""
+    """What to train: `q`, `proj_dim` and `pool` shape the head, `xi` weighs the contrastive loss.
+
+    `rows` names what it learns from, one of the masks that `train` is given; all pictures where it is empty.
+    """
 
     q: int
     proj_dim: int
     xi: float
     pool: str = "importance"
     seed: int = 0
+    rows: str = ""
 
 
 @dataclass
@@ -52,6 +56,13 @@ class Batch:
     tokens: Tensor
     labels: Tensor
     step: tuple[int, int, int]  # seed, epoch, number of the batch
+    masks: Mapping[str, Tensor]  # (B,), by the name that a run calls them
+
+    def seen(self, rows: str) -> Batch:
+        """The part of the batch that a run with these rows learns from."""
+        return (
+            replace(self, tokens=self.tokens[self.masks[rows]], labels=self.labels[self.masks[rows]]) if rows else self
+        )
 
 
 def members_of(
@@ -95,11 +106,12 @@ def batches(
     read: Read,
     rows: np.ndarray,
     labels: Tensor,
+    masks: Mapping[str, Tensor],
     key: tuple[int, int],
     config: TrainingConfig,
     dtype: torch.dtype,
 ) -> Iterator[Batch]:
-    """The batches of one seed and epoch, `key`; `rows` (N,) and `labels` (N,) of the pictures."""
+    """The batches of one seed and epoch, `key`; `rows`, `labels` and `masks` (N,) of the pictures."""
     parts = shuffled(len(rows), config.batch_size, (_ORDER, *key))
     for number, (part, tokens) in enumerate(zip(parts, ahead(read, (rows[p] for p in parts)), strict=True)):
         step = (*key, number)
@@ -108,7 +120,8 @@ def batches(
             # all blocks for every pool, so that heads with and without the intermediate ones can share it
             shapes, place = [tuple(tokens.shape)], tokens.device
             tokens = tokens * dropout_masks(shapes, config.dropout, (_INPUT, *step), place, dtype)[0]
-        yield Batch(tokens, labels[torch.from_numpy(part).to(labels.device)], step)
+        here = torch.from_numpy(part).to(labels.device)
+        yield Batch(tokens, labels[here], step, {name: mask[here] for name, mask in masks.items()})
 
 
 def step(members: Sequence[Member], batch: Batch, rate: float, config: TrainingConfig, bar: Bar) -> None:
@@ -117,22 +130,25 @@ def step(members: Sequence[Member], batch: Batch, rate: float, config: TrainingC
     A plain loop over heads: with their parameters stacked into batched products a step took as long at
     P = 128 and up to twice as long at P = 1024, where one head's activations fill the processor's cache.
     """
-    for (q, proj_dim, _), group in grouped(members, "q", "proj_dim", "pool").items():
+    for (q, proj_dim, _, rows), group in grouped(members, "q", "proj_dim", "pool", "rows").items():
+        bar.advance(len(group))
+        seen = batch.seen(rows)
+        if not len(seen.labels):
+            continue
         masks: list[Tensor | None] = []
         key = (_HIDDEN, *batch.step, q, proj_dim)
         ours = isinstance(group[0].head, Head)
         if config.dropout and ours:
-            shapes = mask_shapes(group[0].head.config, len(batch.labels))[1:]
-            device, dtype = batch.tokens.device, batch.tokens.dtype
+            shapes = mask_shapes(group[0].head.config, len(seen.labels))[1:]
+            device, dtype = seen.tokens.device, seen.tokens.dtype
             masks = [None, *dropout_masks(shapes, config.dropout, key, device, dtype)]
         for member in group:
             head = member.head
             if config.dropout and ours:
-                logit, z = masked_forward(head, batch.tokens, masks)
+                logit, z = masked_forward(head, seen.tokens, masks)
             else:
-                logit, z = head(batch.tokens) if ours else seeded_forward(head, batch.tokens, key)
+                logit, z = head(seen.tokens) if ours else seeded_forward(head, seen.tokens, key)
             member.adam.zero_grad()
-            total(logit, z, batch.labels, member.run.xi, config.temperature).backward()
+            total(logit, z, seen.labels, member.run.xi, config.temperature).backward()
             member.adam.param_groups[0]["lr"] = rate
             member.adam.step()
-        bar.advance(len(group))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
 
@@ -30,6 +30,7 @@ def train(
     device: str,
     budget: int | None = None,
     dtype: torch.dtype = torch.float32,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[tuple[int, list[Head]]]:
     """Train all runs together; after each of `epochs` yield it and their heads, in the order of `runs`.
 
@@ -42,18 +43,20 @@ def train(
     Where `device` stands for several (`cuda`, for all GPUs), the runs are spread over them.
 
     The heads are those in training (on several devices, copies on the first) in evaluation mode: use or copy them
-    before the next is asked for.
+    before the next is asked for. A run that names one of `masks` (N,) learns from those rows alone: of each batch it
+    takes what is among them.
     `budget` is the memory in bytes that tokens may stay in (see `rine.training.batches.reader`). Raises `ValueError`
     where there is nothing to learn.
     """
-    last = _check(features, runs, epochs)
+    masks = masks or {}
+    last = _check(features, runs, epochs, masks)
     before, at_once = torch.get_num_threads(), 1
     if device == "cpu" and (before == 1 or _flops(features, runs, config) < _FEW_FLOPS):
         # a thread for each seed, since a single step has too little for two
         at_once = usable_threads()
         torch.set_num_threads(1)
     try:
-        yield from _train(features, runs, config, lr, epochs, last, device, budget, dtype, at_once)
+        yield from _train(features, runs, config, lr, epochs, last, device, budget, dtype, masks, at_once)
     finally:
         torch.set_num_threads(before)
 
@@ -73,6 +76,7 @@ def _train(
     device: str,
     budget: int | None,
     dtype: torch.dtype,
+    masks: Mapping[str, np.ndarray],
     at_once: int,
 ) -> Iterator[tuple[int, list[Head]]]:
     pictures = rows_by_picture(features.rows)  # (N, V)
@@ -81,7 +85,15 @@ def _train(
     devices = each_of(device)
     places = spread(runs, devices)
     needed = np.concatenate(views[: pictures.shape[1]])
-    on = {place: (reader(features, needed, place, budget), labels.to(place)) for place in dict.fromkeys(places)}
+    seen = {name: torch.from_numpy(mask[pictures[:, 0]]) for name, mask in masks.items()}
+    on = {
+        place: (
+            reader(features, needed, place, budget),
+            labels.to(place),
+            {name: mask.to(place) for name, mask in seen.items()},
+        )
+        for place in dict.fromkeys(places)
+    }
     members = members_of(runs, features, config, places, dtype)
     groups: dict[tuple[str, int], list[Member]] = {}
     for place, member in zip(places, members, strict=True):
@@ -99,10 +111,10 @@ def _train(
             def go_on(
                 key: tuple[str, int], group: list[Member], stopped: Event, first: int = done, end: int = eval_epoch
             ) -> None:
-                (read, its), seed = on[key[0]], key[1]
+                (read, its, kept), seed = on[key[0]], key[1]
                 for epoch in range(first, end):
                     rate = learning_rate(epoch + 1, lr, config)
-                    for batch in batches(read, views[epoch], its, (seed, epoch), config, dtype):
+                    for batch in batches(read, views[epoch], its, kept, (seed, epoch), config, dtype):
                         if stopped.is_set():
                             return
                         step(group, batch, rate, config, bar)
@@ -137,7 +149,7 @@ def learning_rate(epoch: int, lr: float, config: TrainingConfig) -> float:
     return lr * config.lr_factor ** sum(epoch >= step for step in config.lr_steps)
 
 
-def _check(features: TokenSet, runs: Sequence[Run], epochs: Sequence[int]) -> int:
+def _check(features: TokenSet, runs: Sequence[Run], epochs: Sequence[int], masks: Mapping[str, np.ndarray]) -> int:
     """Return the last epoch; raise where there is nothing to train, or nothing to learn."""
     if not runs or not epochs or min(epochs) < 1:
         raise ValueError(f"training needs runs, and epochs from 1; got {len(runs)} runs, epochs {list(epochs)}")
@@ -147,4 +159,10 @@ def _check(features: TokenSet, runs: Sequence[Run], epochs: Sequence[int]) -> in
             f"training needs pictures of label 0 (real) and 1 (synthetic) and no other; "
             f"of {len(features.rows)} rows {counts[0]} are real and {counts[1]} synthetic"
         )
+    for name in sorted({run.rows for run in runs if run.rows}):
+        left = [int((masks[name] & (features.rows["label"] == label).to_numpy()).sum()) for label in (0, 1)]
+        if min(left) == 0:
+            raise ValueError(
+                f"{name}: {left[0]} real and {left[1]} synthetic rows are left to learn from; some of each are needed"
+            )
     return max(epochs)

@@ -128,6 +128,6 @@ def shared_reals(listings: dict[str, Listing]) -> dict[str, Listing]:
         first = source.setdefault((listing.study, reals), of_set.real) if of_set and reals else None
         if of_set and first and first != of_set.real:
             fakes = tuple(picture for picture in listing.pictures if picture.label == 1)
-            listing = Listing(listing.study, fakes, (of_set._replace(real=first),))
+            listing = replace(listing, pictures=fakes, test_sets=(of_set._replace(real=first),))
         merged[name] = listing
     return merged

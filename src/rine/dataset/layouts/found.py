@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from rine.dataset.config import DatasetConfig, LabelConfig
-from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -50,7 +50,12 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
     if not test_sets and tested:  # reals alone
         test_sets = [test_set(config.called or name, config.family_of(name), name, "")]
         rows = [row._replace(generator="") for row in rows]
-    return Listing(config.study, tuple(map(picture, rows)), tuple(test_sets))
+    learnt = sorted({row.generator for row in rows if row.label == 1 and row.split != "test"})
+    training = (
+        TrainingSource(source(1, each), config.family_of(each or name), config.study, config.released)
+        for each in learnt
+    )
+    return Listing(config.study, tuple(map(picture, rows)), tuple(test_sets), tuple(training))
 
 
 def _kept(name: str, config: DatasetConfig, rows: list[Found]) -> list[Found]:

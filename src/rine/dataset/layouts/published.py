@@ -7,7 +7,17 @@ from pathlib import Path
 
 from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY, RELEASED, SYNTHBUSTER_GENERATORS, TITLE
-from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, filled, named, pair, subfolders
+from rine.dataset.listing import (
+    DatasetError,
+    ListedTestSet,
+    Listing,
+    Picture,
+    TrainingSource,
+    filled,
+    named,
+    pair,
+    subfolders,
+)
 
 # ForenSynths' test generators whose pictures lie in class folders, and those without
 WITH_CLASSES = ("progan", "cyclegan", "stylegan", "stylegan2")
@@ -40,7 +50,8 @@ def forensynths(root: Path, name: str, config: DatasetConfig) -> Listing:
                 pictures += pair(root, name, f"{folder}/{category}", generator, category, "test")
         else:
             pictures += pair(root, name, folder, generator, "", "test")
-    return Listing("grid", tuple(pictures), tuple(_of_the_paper(g, "grid", g) for g in wanted))
+    learnt = TrainingSource("progan", FAMILY["progan"], "grid", RELEASED["progan"])
+    return Listing("grid", tuple(pictures), tuple(_of_the_paper(g, "grid", g) for g in wanted), (learnt,))
 
 
 def universal_fake_detect(root: Path, name: str, config: DatasetConfig) -> Listing:
@@ -77,7 +88,8 @@ def dmimagedetection(root: Path, name: str, config: DatasetConfig) -> Listing:
         for real, place in (("lsun", _lsun), ("coco", _coco)):
             reals = named(root, name, f"{base}/real_{real}.txt", place)
             pictures += [Picture(path, 0, real, category, split) for path, category in reals]
-    return Listing("ldm", tuple(pictures))
+    learnt = TrainingSource("latent_diffusion", "diffusion", "ldm", RELEASED["diffusion_datasets/ldm_200"])
+    return Listing("ldm", tuple(pictures), training=(learnt,))
 
 
 def _lsun(line: str) -> tuple[list[str], str]:

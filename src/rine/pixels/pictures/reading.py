@@ -29,6 +29,7 @@ Source = str | PathLike[str] | bytes | IO[bytes]
 # and formats without a signature, which match anything.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF", "JXL")
 
+MAX_PIXELS = 100_000_000  # of a picture, where nothing else is asked for: 300 MB decoded
 MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb them, has no longer side
 
 

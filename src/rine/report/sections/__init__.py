@@ -14,6 +14,7 @@ from rine.report.sections import (
     headline,
     inside,
     ldm,
+    left_out,
     making,
     metrics,
     one_class,
@@ -23,7 +24,7 @@ from rine.report.sections import (
 )
 
 _IN_ORDER = (
-    headline, generators, one_class, encoders, metrics, curves, released, baselines, detectors, ablate, perturb,
-    epochs, dataset_size, ldm, grid, inside, pictures, making,
+    headline, generators, one_class, encoders, metrics, curves, released, baselines, detectors, ablate, left_out,
+    perturb, epochs, dataset_size, ldm, grid, inside, pictures, making,
 )  # fmt: skip
 SECTIONS: list[Section] = [section.SECTION for section in _IN_ORDER]
