@@ -134,7 +134,7 @@ def test_what_dvc_or_a_study_would_miss_is_said(tmp_path):
         str(tmp_path / "root" / "in" / "link")
     ]
     train = pd.DataFrame({"split": ["train", "val"], "label": [0, 1], "digest": ["a", "b"]})
-    made = index.Index({"train": train}, pd.DataFrame(), pd.DataFrame(), 0, 0)
+    made = index.Index({"train": train}, pd.DataFrame(columns=["real", "fake"]), *[pd.DataFrame()] * 2, 0, 0)
     said = list(_lacking(made))
     assert "no data set has split: test" in said[0]
     assert "0 real and 1 synthetic validation pictures" in said[1]
