@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.driver import VIEWS, NoBar, planned
 from benchmarks.made import index
-from benchmarks.measure import REPEATS, Figure, Skipped, in_turn, medians, ratios
+from benchmarks.measure import Figure, Skipped, in_turn, medians, ratios
 from rine import encoder as encoders
 from rine import params
 from rine.caching import by_actors, views
@@ -32,7 +32,7 @@ from rine.device import usable_cores
 from rine.params import Params
 
 GOAL, OVERHEAD, RECOVERY = 0.95, 10.0, 15.0  # of the throughput; ms a unit; s
-PICTURES, EACH, SIDE = 32, 8, 256  # of a round, views of each, pixels a side
+PICTURES, EACH, SIDE = 48, 16, 256  # of a round, views of each, pixels a side
 SHARD = 32  # views of a unit
 NOTHING = 200  # units without work
 
@@ -95,13 +95,15 @@ class Pair:
     def crew(self, ray: Any, make: Callable[[Errand], Callable[[Work], Done]], n: int) -> Iterator[Any]:
         folder = self.stores["actors"].folder
         with by_actors.token(folder) as token:
-            stores, runtime = {"augment": folder}, self.study.runtime
-            errand = Errand(self.config, self.described, self.shape, runtime, self.source, stores, token, None)
-            crew = crew_of(ray, LOCAL, Wanted(functools.partial(make, errand), n=n))
+            crew = crew_of(ray, LOCAL, Wanted(functools.partial(make, self.errand(token)), n=n))
             try:
                 yield crew
             finally:
                 crew.end()
+
+    def errand(self, token: tuple[Path, str]) -> Errand:
+        stores, runtime = {"augment": self.stores["actors"].folder}, self.study.runtime
+        return Errand(self.config, self.described, self.shape, runtime, self.source, stores, token, None)
 
 
 def _nothing() -> Callable[[Work], Done]:
@@ -144,12 +146,12 @@ def _recovery(ray: Any, pair: Pair, rounds: int) -> Figure:
     for file in pair.stores["actors"].folder.iterdir():
         file.unlink()
     with pair.crew(ray, Timed, 1) as crew:
-        for _ in range(max(rounds, REPEATS)):
+        for _ in range(rounds):
             samples.append(_killed(crew.run(pair.work("actors"), NoBar())))
     return Figure(
         "cluster",
         "from the death of an actor to its successor at work",
-        "",
+        "no death",
         tuple(samples),
         RECOVERY,
         {},

@@ -25,7 +25,7 @@ from rine.scores import TestSet  # noqa: E402
 
 CONFIDENCE = 0.95
 SKILLS = (0.0, 1.0, 2.0, 3.0)
-SIZES = {20: 400, 50: 1000, 100: 800, 500: 500, 2000: 150}  # pictures of a class -> simulated studies
+SIZES = {20: 400, 50: 1000, 100: 1000, 500: 1000, 2000: 500}  # pictures of a class -> simulated studies
 QUICK = {50: 100, 100: 100}
 METRICS = {"acc": "accuracy", "ap": "AP", "roc_auc": "AUC", "tpr_at_fpr5": "TPR at 5 % FPR"}
 DESIGNS = ((1, False), (6, False), (20, False), (6, True), (20, True))  # test sets, do they share their reals

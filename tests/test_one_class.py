@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import pytest
 from scipy.stats import beta
 
 from graph import items
+from rine.detectors.config import DetectorConfig
 from rine.evaluation.intervals import share
 from rine.params import Params
+from rine.paths import Paths
 from rine.report.methods import methods_of
 from rine.report.sections import one_class
 from rine.report.study import gather
+from rine.report.write import compile_report
 from rine.running import run_stage as run
 from rine.scores import ImageScores, read_scores, validation
 from rine.scores.test_sets import one_class_of
@@ -39,10 +44,6 @@ def scores(images):
 
 
 def study(root: Path) -> Params:
-    from dataclasses import replace
-
-    from rine.detectors.config import DetectorConfig
-
     made = study_of(root, DATASETS, {"shapes": ["shapes"]})
     return replace(made, detectors={"dark": DetectorConfig(python="dark:scores", gives="unbounded")})
 
@@ -129,3 +130,46 @@ def test_the_interval_of_a_share_lies_about_the_exact_one(count: int, n: int) ->
     assert found.low <= count / n <= found.high
     assert np.allclose((found.low, found.high), exact, atol=0.6 / np.sqrt(n) * 0.3 + 0.5 / n)
     assert found.high - found.low <= exact[1] - exact[0] + 1e-12
+
+
+@pytest.fixture(scope="module")
+def alone(made: SmallStudy) -> SmallStudy:
+    """The same without the one test set of both classes; what is encoded is there."""
+    sets = {name: each for name, each in DATASETS.items() if name not in ("both", "more")}
+    whole = study_of(made.folder / "data", sets, {"shapes": ["shapes"]})
+    result = SmallStudy(replace(whole, perturb=None, detectors=None), made.folder / "alone", [])
+    with settled(made.folder):
+        for stage in ("prepare", "cache", "grid", "select", "epochs", "best", "validate"):
+            for item in items(stage, result.study):
+                result.runs.append(run_stage(result, stage, item))
+    return result
+
+
+def test_where_all_test_sets_are_of_one_class_validation_chooses(alone: SmallStudy) -> None:
+    [line] = [done.line for done in alone.runs if done.stage == "select"]
+    assert "by the rule validation: no test set has pictures of both classes" in line
+    choice = json.loads(alone.paths.choice("shapes").read_text())
+    assert [choice[key] for key in ("rule", "acc", "ap")] == ["validation", None, None]
+    runs = pd.read_csv(alone.paths.grid("tiny", "shapes") / "runs.csv")
+    losses = runs.groupby(["xi", "q", "d"])["val_loss"].mean()
+    assert losses.idxmin() == (choice["xi"], choice["q"], choice["proj_dim"])
+    assert "lowest cross-entropy on the validation pictures" in (alone.paths.best("shapes") / "card.md").read_text()
+
+
+def test_its_page_has_the_rates_and_says_why_there_is_no_mean(alone: SmallStudy) -> None:
+    none = alone.folder / "none"
+    report = compile_report(gather(alone.study, alone.paths.artifacts, none, none))
+    by_key = {section.key: content for section, content in report.items()}
+    assert "lowest loss on the validation pictures" in by_key["headline"].text[0]
+    assert [table.key for table in by_key["one_class"].tables] == ["one_class_real", "one_class_fake"]
+    assert not {"generators", "metrics", "epochs", "grid", "ablate"} & by_key.keys()
+
+
+def test_where_nothing_could_choose_it_ends_before_anything_is_encoded(made: SmallStudy, tmp_path: Path) -> None:
+    sets = {"shapes": DATASETS["shapes"] | {"val_fraction": 0.0}, "photos": DATASETS["photos"]}
+    study = study_of(made.folder / "data", sets, {"shapes": ["shapes"]})
+    with (
+        settled(made.folder),
+        pytest.raises(ValueError, match=r"0 are real and 0 synthetic: .*val_fraction: 0.2, or one"),
+    ):
+        run("prepare", study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -204,9 +205,26 @@ def test_a_unit_made_twice_at_once_is_one_file_whoever_is_first(tmp_path: Path, 
     assert len(stems(there)) == 2
     assert stems(opened(tmp_path)) == [slow.name]  # a part of what is whole is nobody's
     slow.add([3], tokens(3))
+    before = there.path(slow.name).stat().st_ino
     slow.finish()
     assert there.path(slow.name).read_bytes() == whole
+    assert there.path(slow.name).stat().st_ino == before  # not even replaced: another machine may be reading it
     assert stems(there) == [slow.name]
+
+
+@pytest.mark.parametrize("call", ["digest_of", "read_text"])
+def test_a_part_that_another_machine_deletes_while_it_is_read_is_missing(tmp_path: Path, monkeypatch, call) -> None:
+    """A network file system has an error of its own for that."""
+    keys, there = rows(0, 1), opened(tmp_path)
+    part = there.write(keys, tokens(0, 1), part_of=shard_name(keys))
+    places, again = there.find(keys), opened(tmp_path)
+
+    def stale(path: Path) -> str:
+        there.delete(part)
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    monkeypatch.setattr(files, call, files.deleted_is_not_found()(stale))
+    assert not again.take(keys, places)[1].any()
 
 
 def test_only_old_temporary_files_are_deleted(tmp_path: Path) -> None:

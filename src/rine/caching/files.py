@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from rine.features.shards import digest_of
+from rine.features import shards
 
 
 @contextmanager
@@ -48,3 +48,25 @@ def write_tokens(path: Path, tokens: np.ndarray) -> str:
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from error
         return digest_of(part)
+
+
+@contextmanager
+def deleted_is_not_found() -> Iterator[None]:
+    """Of a file that another machine deletes while it is read, a network file system says something of its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise FileNotFoundError(error.errno, error.strerror, error.filename) from error
+        raise
+
+
+@deleted_is_not_found()
+def read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@deleted_is_not_found()
+def digest_of(path: Path) -> str:
+    """xxh3-128 of a file, 32 hex digits."""
+    return shards.digest_of(path)

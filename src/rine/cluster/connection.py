@@ -29,7 +29,7 @@ def connected(address: str) -> Iterator[tuple[Any, bool]]:
     if ray.is_initialized():
         yield ray, True
         return
-    # Ray's processes end with the thread that started them; started by the main one, it would set its own handlers
+    # Ray's processes end with the thread that started them, and started by the main one it would put handlers there
     with ThreadPoolExecutor(1, thread_name_prefix="ray") as thread:
         try:
             _kept_in_order(thread.submit(_connect, ray, address))
@@ -52,10 +52,10 @@ def _kept_in_order(connecting: Future[None]) -> None:
 
 
 def _ray(address: str) -> Any:
-    if address == LOCAL:
-        # read when it is imported: Ray then listens on 127.0.0.1 alone, as it does where it has no clusters
+    # Ray reads these when it is imported
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # nothing of tasks that an interrupt ended
+    if address == LOCAL:  # it then listens on 127.0.0.1 alone, as where it has no clusters
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # nothing of tasks that an interrupt ended
     try:
         import ray
     except ImportError as error:
@@ -75,11 +75,12 @@ def _connect(ray: Any, address: str) -> None:
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), _SECONDS).close()
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()
         raise ConnectionError(
             f"runtime.cluster = {address!r} cannot be reached from here ({reason[0] if reason else 'no answer'}): this "
-            f"machine must be one of the cluster's, by `ray start --address={address}`; see docs/clusters.md"
+            f"machine must be one of the cluster's, by `ray start --address={address}`, and where the cluster has a "
+            "token (Ray's default) RAY_AUTH_MODE=token must be set here too; see docs/clusters.md"
         ) from error
 
 

@@ -31,7 +31,7 @@ class Wanted:
 def spread(address: str, wanted: Wanted, items: Iterable[Any], bar: Bar) -> Generator[tuple[Any, Done], None, None]:
     """Have every item done by some actor; each with what was done, in the order in which they end.
 
-    Raises what `connected` does, `RuntimeError` where no actor is fit, and what an item ended with everywhere. Close
+    Raises what `connected` does, `Unfit` where no actor is fit, and what an item ended with everywhere. Close
     it where it is not read to its end: that ends the actors, and what they have finished is kept.
     """
     with connected(address) as (ray, kept_open):
@@ -48,7 +48,10 @@ def crew_of(ray: Any, address: str, wanted: Wanted) -> Crew:
     n, cores = _places(machines(ray), wanted, address)
     built = Built(pickle.dumps(wanted.make), arithmetic.mode(), cores, libraries())
     # one thread for each item that an actor may have
-    kept = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": AHEAD}
+    kept: dict[str, Any] = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": AHEAD}
+    if address != LOCAL and arithmetic.mode() == "portable":
+        # before anything is imported; the processes of this machine's own cluster inherit it
+        kept["runtime_env"] = {"env_vars": arithmetic.variables()}
     hired = ray.remote(num_cpus=cores, num_gpus=int(wanted.gpu), **kept)(Actor)
     return Crew(ray, lambda: hired.remote(built), n, wanted.unit, wanted.weigh)
 

@@ -56,13 +56,23 @@ class Study:
 
     @property
     def missing(self) -> list[str]:
-        """What the studies that have not been run leave out; one that the params leave out is not missed."""
+        """What the studies that have not been run leave out; one that the params leave out is not missed.
+
+        Where all test sets are of one class none has a score.
+        """
         done = set(self.all_scores["study"])
-        return [part for study, part in PARTS.items() if study not in done and not self.left_out(study)]
+        wanted = {} if self.one_class else PARTS
+        return [part for study, part in wanted.items() if study not in done and not self.left_out(study)]
 
     def left_out(self, name: str) -> bool:
         """Whether the params say of a section, by null, that this study does without it."""
         return self.params is not None and getattr(self.params, name, self) is None
+
+    @property
+    def one_class(self) -> bool:
+        """Whether there are test sets and none has pictures of both classes: nothing has an accuracy, AP or AUC."""
+        both = (self.test_sets[["real", "fake"]] != "").all(axis=1)
+        return len(both) > 0 and not both.any()
 
     @cached_property
     def labels(self) -> dict[str, str]:

@@ -65,6 +65,13 @@ def headline(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def means_in_words(table: pd.DataFrame) -> str:
+    """What a stage says of its scores table."""
+    if table.empty:
+        return "no test set has pictures of both classes"
+    return f"mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
+
+
 def write_metrics(values: dict[str, Any], path: Path) -> None:
     """Write a metrics file as DVC reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from rine.features.sets import Sets, open_sets
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores import write_scores
-from rine.scores.publish import publish, publish_nothing, publish_settings, write_metrics
+from rine.scores.publish import means_in_words, publish, publish_nothing, publish_settings, write_metrics
 from rine.scores.test_sets import read_test_sets, with_both_classes
 from rine.training.choices import read_choice, runs_of
 from rine.training.experiment import experiment
@@ -37,7 +37,7 @@ def run(study: Params, paths: Paths) -> str:
             part = sets.of_classes(classes)
             scores[setting] = list(experiment("ablate", part, runs, study, [chosen["epochs"]], device, variant))
         table = publish_settings(scores, paths.ablate(variant), paths.metric("ablate", variant), test_sets)
-        means.append(f"without {variant} accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}")
+        means.append(f"without {variant} {means_in_words(table)}")
     if study.ablate.leave_out:
         means.append(_without_data(study, paths, sets, choices, device))
     return "; ".join(means)

@@ -9,7 +9,7 @@ from rine.features.sets import open_sets
 from rine.heads.scoring import score
 from rine.params import Params
 from rine.paths import Paths
-from rine.scores.publish import headline, publish, write_metrics
+from rine.scores.publish import headline, means_in_words, publish, write_metrics
 from rine.scores.test_sets import read_test_sets
 from rine.training.choices import runs_of
 from rine.training.experiment import fit, importance, run_table
@@ -29,7 +29,4 @@ def run(study: Params, paths: Paths, encoder: str, setting: str) -> str:
     shares = importance(runs, heads, sets.train.about["encoder"].get("blocks"))
     shares.to_csv(out / "importance.csv", index=False, lineterminator="\n")
     write_metrics(headline(table), paths.metric("grid", encoder, setting))
-    if table.empty:
-        raise ValueError("no test set has pictures of both classes: there is nothing to score on")
-    means = f"mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
-    return f"{len(runs)} runs on {encoder}, {setting}; {means}"
+    return f"{len(runs)} runs on {encoder}, {setting}; {means_in_words(table)}"

@@ -8,7 +8,7 @@ from rine.device import choose
 from rine.features.sets import open_sets
 from rine.params import Params
 from rine.paths import Paths
-from rine.scores.publish import headline, publish, publish_nothing, write_metrics
+from rine.scores.publish import headline, means_in_words, publish, publish_nothing, write_metrics
 from rine.scores.test_sets import read_test_sets
 from rine.training.choices import runs_of
 from rine.training.experiment import experiment
@@ -26,4 +26,4 @@ def run(study: Params, paths: Paths) -> str:
     scores = list(experiment("ldm", sets, runs, study, study.ldm.epochs, choose(study.runtime.device)))
     table = publish(scores, paths.ldm(), read_test_sets(paths.index("test_sets")))
     write_metrics(headline(table), paths.metric("ldm"))
-    return f"{len(runs)} runs; mean accuracy {table['acc'].mean():.3f}, AP {table['ap'].mean():.3f}"
+    return f"{len(runs)} runs; {means_in_words(table)}"

@@ -51,6 +51,7 @@ def prepare(
     """
     made = index.build(config, store_folder("index"), workers, by)
     _check_classes(settings or {}, made.tables["train"])
+    _check_choice(made)
     diagnosis = examine(made, align)
     index.write(made, paths.index())
     tables = {
@@ -92,6 +93,18 @@ def _check_classes(settings: Mapping[str, Sequence[str]], train: pd.DataFrame) -
             )
 
 
+def _check_choice(made: index.Index) -> None:
+    """Raise where nothing could tell one configuration from another."""
+    both = (made.test_sets[["real", "fake"]] != "").all(axis=1)
+    val = made.tables["train"].query("split == 'val'")["label"]
+    if len(made.tables["train"]) and not both.any() and val.nunique() < 2:
+        raise ValueError(
+            f"no test set has pictures of both classes, and of the validation pictures {(val == 0).sum()} are real and "
+            f"{(val == 1).sum()} synthetic: there is nothing to choose a configuration by. Give the training sets "
+            "val_fraction: 0.2, or one test set real: and fake:"
+        )
+
+
 def _linked(root: Path) -> Iterator[str]:
     """Folders below the root that are links: their pictures are read, but DVC does not look into them."""
     for folder, names, _ in os.walk(root):
@@ -108,7 +121,7 @@ def _lacking(made: index.Index) -> Iterator[str]:
     if made.test_sets.empty:
         yield "no data set has split: test; there is nothing to score a model on"
     elif not (made.test_sets[["real", "fake"]] != "").all(axis=1).any():
-        yield "no test set has pictures of both classes: there is nothing to choose a configuration by"
+        yield "no test set has pictures of both classes: the lowest loss on validation pictures chooses the model"
     table = made.tables["train"]
     val = table[table["split"] == "val"].drop_duplicates(["digest", "label"])
     counts = [int((val["label"] == label).sum()) for label in (0, 1)]

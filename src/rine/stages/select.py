@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from rine.evaluation.selection import Grid, generators_table, grid_of, rules_table
@@ -26,7 +27,8 @@ def run(study: Params, paths: Paths) -> str:
     Writes choices/<setting>.json (xi, q, proj_dim, epochs, by which rule, and `top`, a list of the best so many),
     rules.csv (all rules side by side), generators.csv (the same by generator), encoders.csv (whether another encoder
     would have won) and the metrics file. Returns a line that names the choices, and what has no scores to choose by.
-    Where a rule cannot be applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and the line says so.
+    Where a rule cannot be applied (`family_out` on Synthbuster, which has no GAN) the paper's is, and where all test
+    sets are of one class `validation`; the line says so.
     """
     folders = {(by, setting): paths.grid(by, setting) for by in study.encoders for setting in study.settings}
     folders[study.encoder, LDM] = paths.ldm()
@@ -58,9 +60,11 @@ def read_grids(folders: Mapping[tuple[str, str], Path], test_sets: pd.DataFrame)
     )
     grids = {}
     for key, folder in folders.items():
-        scores = read_scores(folder / "scores.csv") if (folder / "scores.csv").is_file() else pd.DataFrame()
-        if len(scores):
-            grids[key] = grid_of(scores, families, ImageScores.read(folder), test_sets, released)
+        if (folder / "scores.csv").is_file():
+            images, scores = ImageScores.read(folder), read_scores(folder / "scores.csv")
+            if scores.empty:  # all test sets are of one class
+                scores = images.runs.assign(generator="", acc=np.nan, ap=np.nan)
+            grids[key] = grid_of(scores, families, images, test_sets, released)
     return grids
 
 

@@ -16,15 +16,17 @@ from rine.evaluation.selection.tables import rules_table
 def choice_of(grid: Grid, table: pd.DataFrame, rule: str, top: int) -> tuple[dict[str, Any], str]:
     """The choice of a setting as `select` writes it, and a note where another rule than `rule` had to make it.
 
-    `table` is the grid's `rules_table`. Where the rule cannot be applied the paper's is.
+    `table` is the grid's `rules_table`. Where the rule cannot be applied the paper's is; where no test set has both
+    classes the lowest loss on validation pictures decides. Raises `ValueError` where there are none of these either.
     """
     worth = {name: (acc, ap, reason) for name, acc, ap, reason in _columns(table)}
-    applied = rule if np.isfinite(worth[rule][0]) else "paper"
+    applied = next((name for name in (rule, "paper") if np.isfinite(worth[name][0])), "validation")
     best = choose(grid, applied, top)
     acc, ap, _ = worth[applied]
     words = RULES[applied].on_card or RULES[applied].words  # for the model card
-    choice = {**best[0], "rule": applied, "words": words, "acc": round(acc, 6), "ap": round(ap, 6), "top": best}
-    return choice, "" if applied == rule else f" (by the rule paper: {worth[rule][2]})"
+    means = {name: round(value, 6) if np.isfinite(value) else None for name, value in (("acc", acc), ("ap", ap))}
+    choice = {**best[0], "rule": applied, "words": words, **means, "top": best}
+    return choice, "" if applied == rule else f" (by the rule {applied}: {worth[rule][2]})"
 
 
 def worth_of_rules(table: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -48,8 +48,8 @@ def grid_of(
     """Lay out the scores of one study, encoder and setting; `images` and `test_sets` add the ensemble.
 
     `families`: generator -> family; a generator that it does not name is one's "own". `released`: generator -> date.
-    Raises `ScoresError` where the
-    table holds several settings, or where a configuration lacks a generator that another has.
+    Runs whose generator is "" were scored on no test set. Raises `ScoresError` where the table holds several settings,
+    or where a configuration lacks a generator that another has.
     """
     for column in ("study", "training_set", "backbone", "classes", "variant", "fraction"):
         values = scores[column].unique()
@@ -58,11 +58,11 @@ def grid_of(
                 f"column {column}: {list(values)}; a selection is among runs that share it, and needs some"
             )
     keys = list(CONFIGURATION)
-    generators = tuple(scores["generator"].drop_duplicates())
+    generators = tuple(name for name in scores["generator"].drop_duplicates() if name)
     configurations = scores[keys].drop_duplicates().sort_values(keys).reset_index(drop=True)
     mean = scores.groupby([*keys, "generator"])[["acc", "ap"]].mean()
     each = list(configurations.itertuples(index=False, name=None))
-    wanted = pd.MultiIndex.from_tuples([(*row, generator) for row in each for generator in generators])
+    wanted = pd.MultiIndex.from_tuples([(*row, name) for row in each for name in generators], names=mean.index.names)
     lacking = ~wanted.isin(mean.index)
     if lacking.any():
         *place, generator = wanted[lacking][0]

@@ -44,7 +44,8 @@ def _chosen(grid: Grid, used: np.ndarray, model: int, reason: str = "") -> Outco
     return Outcome(grid.acc[used, each], grid.ap[used, each], used, model, reason)
 
 
-def _none(grid: Grid, reason: str) -> Outcome:
+def none(grid: Grid, reason: str) -> Outcome:
+    """Of a rule that cannot be applied."""
     empty = np.full(len(grid.generators), np.nan)
     return Outcome(empty, empty, np.full(len(grid.generators), -1), None, reason)
 
@@ -58,7 +59,7 @@ def leave_one_generator_out(grid: Grid) -> Outcome:
     """For each generator the configuration that is best on all others. The model: the most frequent one."""
     n = len(grid.generators)
     if n < 2:
-        return _none(grid, f"{n} generator; leaving one out needs two")
+        return none(grid, f"{n} generator; leaving one out needs two")
     others = grid.score.sum(axis=1, keepdims=True) - grid.score  # (C, G)
     used = others.argmax(axis=0)
     return _chosen(grid, used, _most_frequent(grid, used))
@@ -68,7 +69,7 @@ def leave_one_family_out(grid: Grid) -> Outcome:
     """For each family, whatever it is called, the configuration that is best on all others. The model: as above."""
     families = list(dict.fromkeys(grid.families))
     if len(families) < 2:
-        return _none(grid, f"one family, {', '.join(families)}; leaving one out needs two")
+        return none(grid, f"one family, {', '.join(families)}; leaving one out needs two")
     folds = np.array([families.index(family) for family in grid.families])
     best = np.array([_best(grid.score[:, folds != fold].mean(axis=1)) for fold in range(len(families))])
     return _chosen(grid, best[folds], _most_frequent(grid, best))
@@ -88,9 +89,7 @@ def family_out(grid: Grid) -> Outcome:
     gan = np.array([family == "gan" for family in grid.families])
     if gan.all() or not gan.any():
         which = "all" if gan.all() else "none"
-        return _none(
-            grid, f"{which} of the {len(gan)} generators are of the family gan, which it sets against the rest"
-        )
+        return none(grid, f"{which} of the {len(gan)} generators are of the family gan, which it sets against the rest")
     on_gans = _best(grid.score[:, gan].mean(axis=1))
     on_rest = _best(grid.score[:, ~gan].mean(axis=1))
     return _chosen(grid, np.where(gan, on_rest, on_gans), on_gans)
@@ -103,7 +102,7 @@ def past_to_future(grid: Grid) -> Outcome:
     """
     dated = np.array([bool(date) for date in grid.released])
     if len({date for date in grid.released if date}) < 2:
-        return _none(grid, f"{dated.sum()} of {len(dated)} generators have a date (`released`); two dates are needed")
+        return none(grid, f"{dated.sum()} of {len(dated)} generators have a date (`released`); two dates are needed")
     used = np.full(len(dated), -1)
     for g in np.flatnonzero(dated):
         before = dated & (np.array(grid.released) < grid.released[g])
@@ -120,7 +119,7 @@ def validation(grid: Grid) -> Outcome:
     """The lowest loss on the validation pictures. Among equals the first in the order of xi, q, d, epochs."""
     has_loss = np.isfinite(grid.val_loss)
     if not has_loss.any():
-        return _none(grid, "no validation set: no configuration has a validation loss")
+        return none(grid, "no validation set: no configuration has a validation loss")
     loss = np.where(has_loss, grid.val_loss, np.inf)
     chosen = int(np.argmin(loss))
     equal, without = int((loss == loss[chosen]).sum()), int((~has_loss).sum())
@@ -138,5 +137,5 @@ def mean(grid: Grid) -> Outcome:
 def ensemble(grid: Grid) -> Outcome:
     """The mean logit of all configurations."""
     if grid.ensemble is None:
-        return _none(grid, "needs the logit of each picture; a scores file has only means")
+        return none(grid, "needs the logit of each picture; a scores file has only means")
     return Outcome(grid.ensemble[0], grid.ensemble[1], np.full(len(grid.generators), -1), None)

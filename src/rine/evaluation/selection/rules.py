@@ -15,10 +15,13 @@ from rine.evaluation.selection.outcomes import (
     leave_one_family_out,
     leave_one_generator_out,
     mean,
+    none,
     paper,
     past_to_future,
     validation,
 )
+
+ONE_CLASS = "no test set has pictures of both classes"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Rule:
 
     One that names none (`mean`, `ensemble`) is reported beside the others, but there is nothing to train by it.
     `on_card` says the same on the card of a model that was chosen so, for those who use it; by default `words`.
+    One that looks `by_tests` gives nothing in a study whose test sets are of one class.
     """
 
     name: str
@@ -34,6 +38,11 @@ class Rule:
     words: str
     names_a_model: bool = True
     on_card: str = ""
+    by_tests: bool = True
+
+    def outcome(self, grid: Grid) -> Outcome:
+        """What the rule gives, or why it cannot be applied."""
+        return self.choose(grid) if grid.generators or not self.by_tests else none(grid, ONE_CLASS)
 
 
 RULES: dict[str, Rule] = {
@@ -74,6 +83,7 @@ RULES: dict[str, Rule] = {
             validation,
             "lowest loss on validation pictures",
             on_card="lowest cross-entropy on the validation pictures",
+            by_tests=False,
         ),
         Rule("mean", mean, "no choice: the mean over all configurations", names_a_model=False),
         Rule("ensemble", ensemble, "no choice: the mean logit of all configurations", names_a_model=False),
@@ -90,10 +100,11 @@ def choose(grid: Grid, rule: str, top: int = 1) -> list[dict[str, float | int]]:
     if rule not in RULES or not RULES[rule].names_a_model:
         choices = ", ".join(name for name, each in RULES.items() if each.names_a_model)
         raise ValueError(f"select.rule = {rule!r} names no configuration to train; choose from {choices}")
-    outcome = RULES[rule].choose(grid)
+    outcome = RULES[rule].outcome(grid)
     if outcome.model is None:
         raise ValueError(f"select.rule = {rule!r} cannot be applied: {outcome.reason}")
-    rank = np.nan_to_num(grid.val_loss, nan=np.inf) if rule == "validation" else -grid.score.mean(axis=1)
+    by_tests = RULES[rule].by_tests
+    rank = -grid.score.mean(axis=1) if by_tests else np.nan_to_num(grid.val_loss, nan=np.inf)
     rest = [int(c) for c in np.argsort(rank, kind="stable") if c != outcome.model]
     return [configuration(grid, c) for c in [outcome.model, *rest][:top]]
 

@@ -20,7 +20,7 @@ def rules_table(grid: Grid) -> pd.DataFrame:
     `acc` and `ap` are means over the generators that the rule scores; `gap_acc` and `gap_ap` the paper's figure on the
     same ones less this rule's; `folds` counts the configurations that were used.
     """
-    outcomes = {name: rule.choose(grid) for name, rule in RULES.items()}
+    outcomes = {name: rule.outcome(grid) for name, rule in RULES.items()}
     top = outcomes["paper"]
     rows = []
     for name, outcome in outcomes.items():
@@ -41,7 +41,7 @@ def generators_table(grid: Grid) -> pd.DataFrame:
     """What each rule scores by generator: rule, generator, family, acc, ap, and the configuration used."""
     rows = []
     for name, rule in RULES.items():
-        outcome = rule.choose(grid)
+        outcome = rule.outcome(grid)
         for g, generator in enumerate(grid.generators):
             used = int(outcome.used[g])
             rows.append(
@@ -49,7 +49,8 @@ def generators_table(grid: Grid) -> pd.DataFrame:
                 | {"acc": outcome.acc[g], "ap": outcome.ap[g]}
                 | (_NO_MODEL if used < 0 else configuration(grid, used))
             )
-    return pd.DataFrame(rows).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
+    columns = ["rule", "generator", "family", "acc", "ap", *_NO_MODEL]
+    return pd.DataFrame(rows, columns=columns).astype({"q": "Int64", "proj_dim": "Int64", "epochs": "Int64"})
 
 
 # settings of the published grid, by number of classes

@@ -27,7 +27,15 @@ NAMES = {
 }
 
 
+ONE_CLASS = (
+    "No test set has pictures of both classes, so there is no accuracy, AP or AUC. The configuration was chosen by "
+    "the lowest loss on the validation pictures; below stands how many pictures of each test set are called synthetic."
+)
+
+
 def make(study: Study) -> Content | None:
+    if study.one_class:
+        return Content([ONE_CLASS])
     rules, published = study.rules, study.published_rules
     if rules.empty:
         return None

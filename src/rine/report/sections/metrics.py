@@ -20,7 +20,7 @@ MORE = {"roc_auc": "AUC", "tpr_at_fpr5": "TPR5"}  # by family, beside accuracy a
 
 def make(study: Study) -> Content | None:
     models = study.images("validate")
-    if not models or study.test_sets.empty:
+    if not models or study.test_sets.empty or study.one_class:
         return None
     tables = {setting: _metrics_of(study, setting, scores) for setting, scores in models.items()}
     overall = {name: table[table["level"] == "overall"].set_index("metric")["value"] for name, table in tables.items()}
