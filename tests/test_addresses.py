@@ -253,6 +253,7 @@ def test_predict_explain_and_evaluate_take_addresses(root: Path, tmp_path: Path)
     assert rows[-1]["error"] == "the archive has no 'b/none.png'"
     assert run("explain", inside[3], "--model", str(model), "--output", str(out)).exit_code == 0
     assert inside[3] in out.with_suffix(".json").read_text()
-    done = run("evaluate", str(model), "--real", inside[1], "--fake", inside[4], "--output", str(tmp_path / "e"))
+    other = str(root / "a.parquet#3")
+    done = run("evaluate", str(model), "--real", inside[1], "--fake", other, "--output", str(tmp_path / "e"))
     assert done.exit_code == 0, done.output
-    assert {inside[1], inside[4]} <= set(pd.read_csv(tmp_path / "e/pictures.csv")["path"])
+    assert {inside[1], other} <= set(pd.read_csv(tmp_path / "e/pictures.csv")["path"])
