@@ -121,7 +121,7 @@ def _bands(packed: np.ndarray, n: int) -> np.ndarray:
     return bands
 
 
-_CHUNK = 1 << 16  # hashes whose bits are laid out at once
+_CHUNK = 1 << 13  # hashes whose bits are laid out at once
 _ONES = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
 
