@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rine.commands.options import prepare_libraries
 
-ROWS = ("programme", "encoder", "arithmetic", "flops", "heads", "views", "store", "idle", "added")
+ROWS = ("programme", "encoder", "arithmetic", "flops", "heads", "views", "store", "idle", "added", "cluster", "driver")
 
 
 def main() -> None:

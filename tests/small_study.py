@@ -81,13 +81,19 @@ OWN["held"]["category"] = "shapes"
 
 
 def study_of(root: Path, datasets: Mapping[str, Any] = OWN, settings: Mapping[str, list[str]] | None = None) -> Params:
-    """The sample study with other data, a tower of 32 pixels, and little of everything."""
+    return params.parse(raw_of(str(root), datasets, settings))
+
+
+def raw_of(
+    root: str, datasets: Mapping[str, Any] = OWN, settings: Mapping[str, list[str]] | None = None
+) -> dict[str, Any]:
+    """The sample study with other data, a tower of 32 pixels, and little of everything, as its params file has it."""
     settings = settings or {"shapes": ["shapes"]}
     raw: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     tower = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
     raw["encoders"] = {"tiny": {"name": "ViT-tiny", "model": tower, "pretrained": "random", "seed": 0}}
     raw["encoder"], raw["settings"] = "tiny", dict(settings)
-    raw["prepare"]["root"] = str(root)
+    raw["prepare"]["root"] = root
     raw["prepare"]["datasets"] = dict(datasets)
     raw["augmentation"]["views"] = 2
     raw["grid"] |= {"epochs": 1, "xi": [0.1], "q": [1, 2], "proj_dim": [8]}
@@ -101,7 +107,7 @@ def study_of(root: Path, datasets: Mapping[str, Any] = OWN, settings: Mapping[st
     raw["validate"] |= {"tsne_pictures": 6, "tsne_perplexity": 2}
     raw["perturb"]["degrade"] = {"pictures": 2, "strengths": {"jpeg": [50]}}
     raw["runtime"] |= {"device": "cpu", "workers": 0}
-    return params.parse(raw)
+    return raw
 
 
 def run_study(folder: Path) -> SmallStudy:

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import added, encoder, flops, heads, measure, programme, report, store, views
+from benchmarks import added, cluster, driver, encoder, flops, heads, measure, programme, report, store, views
 from benchmarks.made import Tokens, encoded, index, picture
 from benchmarks.measure import Figure, Skipped
 
 from rine import encoder as encoders
 from rine import params
+from rine.caching import by_actors
+from rine.caching.on_actor import Encoding
 from rine.caching.store import Store
 from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.features import Features
@@ -152,6 +154,23 @@ def test_adding_a_generator_encodes_its_pictures_alone(tmp_path: Path, study: Pa
     folder = Path("features") / study.encoder / "test"
     alone, both = (Features.open(tmp_path / "artifacts" / name / folder) for name in ("empty", "some"))
     assert torch.equal(both.select((both.rows["source"] == "new").to_numpy()).tokens(), alone.tokens())
+
+
+def test_one_process_and_an_actor_store_the_same(tmp_path: Path, study: Params) -> None:
+    pair = cluster.Pair(tmp_path, study, pictures=2, rounds=1, side=40, shard=2)
+    pair.alone()
+    with by_actors.token(tmp_path) as token:
+        work = Encoding(pair.errand(token))
+        assert sum(work(each).value for each in pair.work("actors")) == 2 * study.augmentation.views
+    alone, actors = ({file.name: file.read_bytes() for file in made.folder.iterdir()} for made in pair.stores.values())
+    assert len(alone) > 2
+    assert alone == actors
+
+
+def test_a_driver_keeps_workers_that_sleep_busy() -> None:
+    done = driver.simulate(8, 4, 0.1, 2, different=1)
+    assert all(0.5 < share <= 1.0 for share in done.shares)
+    assert done.rate == pytest.approx(80 * np.median(done.shares), rel=0.1)
 
 
 def test_the_programme_and_the_references_way_give_the_same_logits(tmp_path: Path, study: Params) -> None:

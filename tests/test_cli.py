@@ -98,7 +98,7 @@ use = arithmetic.use
 def heavy(*names):
     return set(names) & set(sys.modules)
 arithmetic.use = lambda mode: (heavy("numpy", "torch", "pandas", "scipy") and sys.exit("too late")) or use(mode)
-running.read_study({str(ROOT / "params.yaml")!r})
+running.read_study({str(ROOT / "pipeline" / "paper.yaml")!r})
 sys.exit(heavy("torch", "open_clip") or 0)
 """
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})

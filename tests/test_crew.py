@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from rine.cluster import crew
-from rine.cluster.actor import Done, Told
+from rine.cluster.actor import Done, Told, Unfit
 from rine.cluster.crew import Crew
 from rine.cluster.hand import Hand, note
 
@@ -40,15 +40,15 @@ class Machine:
 
     def _answer(self, item: bytes | None) -> Told:
         if self.unfit:
-            return Told(self.host, 1, 0.0, "unfit", self.unfit)
+            return Told(self.host, 1, 0.0, "unfit", self.unfit, self.host)
         start = time.perf_counter()
         try:
             done = Done(0) if item is None else self.work(self.host, pickle.loads(item))
         except Exception as error:
-            return Told(self.host, 1, time.perf_counter() - start, "error", error)
+            return Told(self.host, 1, time.perf_counter() - start, "error", error, self.host)
         if not self.alive:
             raise Ray.exceptions.RayError("the actor died")
-        return Told(self.host, 1, time.perf_counter() - start, "done", done)
+        return Told(self.host, 1, time.perf_counter() - start, "done", done, self.host)
 
 
 class Ray:
@@ -59,6 +59,7 @@ class Ray:
             pass
 
     ended: ClassVar[list[Machine]] = []
+    lost: ClassVar[set[str]] = set()  # machines
 
     def wait(self, refs: list[Future[Any]], num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
         wait(refs, timeout=min(timeout, 0.05), return_when=FIRST_COMPLETED)
@@ -66,6 +67,9 @@ class Ray:
 
     def get(self, ref: Future[Any]) -> Any:
         return ref.result()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": name, "Alive": name not in self.lost} for name in ("a", "b", "spare")]
 
     def kill(self, machine: Machine) -> None:
         machine.alive = False
@@ -134,7 +138,7 @@ def test_one_that_is_not_fit_is_refused_by_name_and_the_others_go_on(capsys: pyt
 
 
 def test_none_that_is_fit_ends_the_run_with_the_reason() -> None:
-    with pytest.raises(RuntimeError, match=r"no actor.*b: no weights"):
+    with pytest.raises(Unfit, match=r"no actor.*b: no weights"):
         list(of(Machine("b", does, unfit="no weights")))
 
 
@@ -198,6 +202,28 @@ def test_an_actor_that_hangs_is_ended_and_its_items_done_elsewhere(
     assert "a#1 has said nothing for" in capsys.readouterr().err
 
 
+def test_what_a_machine_had_that_is_gone_is_done_elsewhere_though_its_actor_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray restarts the actor where there is a place, which may be nowhere and never."""
+    monkeypatch.setattr(crew, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(Ray, "lost", set())
+    forever = threading.Event()
+
+    def lost(host: str, item: int) -> Done:
+        if host == "a":
+            Ray.lost.add("a")
+            forever.wait(20)
+        time.sleep(0.02)
+        return does(host, item)
+
+    found = list(of(Machine("a", lost), Machine("b", lost), Machine("spare", lost), items=range(30)))
+    forever.set()
+    assert sorted(item for _, item in found) == list(range(30))
+    assert "a" not in {host for host, _ in found}
+    assert "a#1: its machine is gone" in capsys.readouterr().err
+
+
 def test_an_actor_that_is_gone_for_good_leaves_its_items_to_others() -> None:
     broken = Machine("a", does)
 
@@ -211,7 +237,7 @@ def test_an_actor_that_is_gone_for_good_leaves_its_items_to_others() -> None:
 
 def test_what_is_said_of_few_and_of_many() -> None:
     def hand(i: int) -> Hand:
-        return Hand(None, f"m{i}#1", f"m{i}", time.monotonic() - 10, n=100 * (i + 1), waited=0.4 if i == 1 else 0.0)
+        return Hand(None, f"m{i}#1", f"m{i}", "", time.monotonic() - 10, n=100 * (i + 1), waited=0.4 if i == 1 else 0.0)
 
     few, many = note([hand(0), hand(1)], 1, "views"), note([hand(i) for i in range(5)], 0, "views")
     assert few.startswith("1 actors start, or wait for a place; m0#1 10.0, m1#1 20.0 views/s; 1 of them wait for files")

@@ -150,14 +150,14 @@ def test_what_a_function_does_wrong_is_named_and_the_rest_is_kept(
 ) -> None:
     reasons = {
         "held/real/1.png": ("dies", "its process ended (SIGABRT)"),
-        "held/fake/0.png": ("hangs", "no answer in 2 s"),
+        "held/fake/0.png": ("hangs", "no answer in 1 s"),
         "gan/real/2.png": ("raises", "RuntimeError: I do not like it"),
         "gan/fake/1.png": ("nan", "its score is nan"),
         "buster/real/0.png": ("skips", "it gave scores of shape (0,) for 1 pictures; needed: a number each"),
     }
     sums = {path: int(np.asarray(Image.open(prepared / "data" / path)).astype(int).sum()) for path in reasons}
     monkeypatch.setenv("DOES", json.dumps({str(sums[path]): what for path, (what, _) in reasons.items()}))
-    raw = {"python": "others:shy", "gives": "logit", "seconds": 2, "batch": 4}
+    raw = {"python": "others:shy", "gives": "logit", "seconds": 1, "batch": 2}
     line, paths = detect(inside, prepared, {"shy": raw})
     faults = pd.read_csv(paths.detect("shy") / "faults.csv")
     assert dict(zip(faults["path"], faults["reason"], strict=True)) == {path: why for path, (_, why) in reasons.items()}

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rine.caching import store
-from rine.encoder import Encoder, files, load, weights
-from rine.encoder.catalogue import Shape, Tower
+from rine.encoder import Encoder, files, load
+from rine.encoder.catalogue import Shape, Tower, look_up
 from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.encoder.rows import Rows
 from rine.encoder.vit import ViT
@@ -262,16 +262,12 @@ def test_weights_that_do_not_fit_are_listed(tmp_path) -> None:
         load(config(pretrained=str(tmp_path / "narrow.safetensors")), "cpu")
 
 
-def test_the_wrong_activation_is_an_error(tmp_path, monkeypatch) -> None:
-    file = tmp_path / "weights.safetensors"
-    save_file({"class_embedding": torch.zeros(1)}, file)
-    monkeypatch.setattr(weights, "locate", lambda *_: file)
-    with pytest.raises(files.WeightsError, match="name the model 'ViT-L-14-quickgelu'"):
-        load(config("ViT-L-14", "dfn2b"), "cpu")
+def test_the_wrong_activation_is_an_error(tmp_path) -> None:
+    with pytest.raises(ValueError, match="with QuickGELU, 'ViT-L-14' is not: name the model 'ViT-L-14-quickgelu'"):
+        look_up(config("ViT-L-14", "dfn2b"))
     (tmp_path / "openai").mkdir()
     unnamed = tmp_path / "openai" / "open_clip_model.safetensors"
-    unnamed.write_bytes(file.read_bytes())
-    monkeypatch.undo()
+    save_file({"class_embedding": torch.zeros(1)}, unnamed)
     with pytest.raises(files.WeightsError, match="need QuickGELU"):
         load(config("ViT-B-32", str(unnamed)), "cpu")
 
@@ -285,8 +281,10 @@ def test_towers_without_cls_tokens_are_refused(model: str) -> None:
 def test_an_unknown_model_or_tag_names_what_there_is() -> None:
     with pytest.raises(ValueError, match="did you mean 'ViT-B-32'"):
         load(config("ViT-B/32"), "cpu")
-    with pytest.raises(files.WeightsError, match=r"one of .*'openai'"):
+    with pytest.raises(ValueError, match=r"one of .*'openai'"):
         load(config("ViT-B-32", "no_such_tag"), "cpu")
+    with pytest.raises(files.WeightsError, match=r"pretrained = 'gone/clip.pt': there is no such file"):
+        load(config("ViT-B-32", "gone/clip.pt"), "cpu")
 
 
 def test_with_no_network_the_error_says_which_file_and_where(monkeypatch, tmp_path) -> None:

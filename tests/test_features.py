@@ -31,9 +31,14 @@ def feature_set(folder: Path, lengths: tuple[int, ...] = (5, 1, 7), shape: tuple
     table["category"] = "null"
     order = rng.permutation(len(table))
     table.loc[order, list(COLUMNS)].to_csv(folder / "rows.csv", index=False)
-    about = {"n_blocks": shape[0], "width": shape[1], "encoder": {"name": "ViT-T/8"}}
-    (folder / "features.json").write_text(json.dumps(about))
+    describe(folder, shape)
     return np.concatenate(tokens)[order]
+
+
+def describe(folder: Path, shape: tuple[int, int] = SHAPE) -> None:
+    about = {"n_blocks": shape[0], "width": shape[1], "encoder": {"name": "ViT-T/8"}}
+    digests = {file.name: shards.digest_of(file) for file in folder.iterdir() if file.name != "features.json"}
+    (folder / "features.json").write_text(json.dumps(about | {"digests": digests}))
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (24, 1024)])
@@ -109,9 +114,35 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
         Features.open(tmp_path)
 
 
+def test_a_shard_that_was_altered_is_named_when_a_row_of_it_is_read_and_no_other(tmp_path: Path) -> None:
+    expected, shard = feature_set(tmp_path), tmp_path / "s2.safetensors"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    features = Features.open(tmp_path)
+    others = features.select((features.rows["shard"] != shard.name).to_numpy())
+    np.testing.assert_array_equal(others.array(), expected[(features.rows["shard"] != shard.name).to_numpy()])
+    first = int(np.flatnonzero(features.rows["shard"] == shard.name)[0])
+    for _ in range(2):  # whoever goes on after an error gets it again
+        with pytest.raises(FeaturesError, match=r"s2\.safetensors is altered .*`rine cache"):
+            features.array(np.array([first]))
+    shard.write_bytes(whole)
+    np.testing.assert_array_equal(features.array(), expected)
+
+
+def test_a_table_that_was_altered_or_is_shorter_is_named(tmp_path: Path) -> None:
+    feature_set(tmp_path)
+    table = tmp_path / "rows.csv"
+    whole = table.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for other in (b"".join(lines[:-1]), b"".join(lines[:1]), whole[:-3], whole[:40], b"", whole.replace(b"1", b"0", 1)):
+        table.write_bytes(other)
+        with pytest.raises(FeaturesError, match=r"rows\.csv is altered or cut short"):
+            Features.open(tmp_path)
+
+
 def test_a_set_with_no_rows_is_legal(tmp_path: Path) -> None:
     pd.DataFrame(columns=list(COLUMNS)).to_csv(tmp_path / "rows.csv", index=False)
-    (tmp_path / "features.json").write_text(json.dumps({"n_blocks": 3, "width": 8}))
+    describe(tmp_path)
     features = Features.open(tmp_path)
     assert len(features) == 0
     assert features.tokens().shape == (0, 3, 8)

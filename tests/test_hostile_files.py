@@ -74,7 +74,7 @@ LAUGHS = "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
         (instead("q: [1]", "q: [1000000000]"), r"grid\.q\.0 = 1000000000"),
         (instead("proj_dim: [64]", "proj_dim: [1000000000]"), r"grid\.proj_dim\.0 = 1000000000"),
         (instead("shard_rows: 2048", "shard_rows: 1000000000"), r"cache\.shard_rows = 1000000000"),
-        (instead("seeds: [0, 1]", f"seeds: [{10**30}]"), r"seeds\.0 = 1000"),
+        (instead("- 0\n- 1", f"- {10**30}"), r"seeds\.0 = 1000"),
         (instead("max_pixels: 100000000", f"max_pixels: {10**12}"), r"prepare\.max_pixels = 1000"),
     ],
     ids=range(30),

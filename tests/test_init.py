@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from rine import __version__, params
 from rine.cli import app
 from rine.commands.init import VERSION_FILE, graph
+from tiny_model import write_pictures
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,12 +48,18 @@ def run(env: Path, *command: str, cwd: Path) -> str:
 def test_a_wheel_makes_a_study_that_dvc_takes(installed: Path, tmp_path: Path) -> None:
     where = run(installed, "python", "-c", "import rine; print(rine.__file__)", cwd=tmp_path)
     assert where.startswith(str(installed))
-    run(installed, "rine", "init", "study", "--profile", "sample", cwd=tmp_path)
+    run(installed, "rine", "init", "study", cwd=tmp_path)
     study = tmp_path / "study"
     assert (study / VERSION_FILE).read_text() == f"{__version__}\n"
     assert run(installed, "git", "check-ignore", "data", "artifacts/x", cwd=study).split() == ["data", "artifacts/x"]
-    stages = run(installed, "dvc", "stage", "list", "--name-only", cwd=study).split()
-    assert {"prepare", "best@four_class", "report"} <= set(stages)
+    assert not [*(study / "pipeline").rglob("*.pyc")]
+    for folder in ("first", "second", "third"):
+        for kind in ("real", "fake"):
+            write_pictures(study / "data" / folder / kind, 2)
+    # its stages run what is installed
+    assert "prepare: 12 pictures" in run(installed, "dvc", "repro", "prepare", cwd=study)
+    stages = yaml.safe_load((study / "dvc.lock").read_text())["stages"]
+    assert [dep["path"] for dep in stages["prepare"]["deps"]] == ["data", VERSION_FILE]
 
 
 def test_a_study_depends_on_the_version_and_on_no_clone(tmp_path: Path) -> None:

@@ -170,6 +170,6 @@ def test_where_nothing_could_choose_it_ends_before_anything_is_encoded(made: Sma
     study = study_of(made.folder / "data", sets, {"shapes": ["shapes"]})
     with (
         settled(made.folder),
-        pytest.raises(ValueError, match="0 are real and 0 synthetic"),
+        pytest.raises(ValueError, match=r"0 are real and 0 synthetic: .*val_fraction: 0.2, or one"),
     ):
         run("prepare", study, Paths(tmp_path / "artifacts", tmp_path / "metrics"))

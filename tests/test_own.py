@@ -23,9 +23,9 @@ from rine.dataset.config import DatasetConfig, LabelConfig
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, examine
 from rine.dataset.layouts import LAYOUTS
-from rine.detector import MAX_PIXELS
 from rine.models import checkpoint
 from rine.own.pictures import Labelled, judge
+from rine.pixels.pictures import MAX_PIXELS
 from rine.scores.calibration import fit_alarms, needed, verdict
 
 

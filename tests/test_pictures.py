@@ -310,3 +310,25 @@ def test_a_phones_heic_is_read() -> None:
         open_rgb(out.getvalue(), 100)
     with pytest.raises(UnreadablePicture, match="cannot be decoded"):
         open_rgb(out.getvalue()[:-200], 10_000)
+
+
+@pytest.mark.parametrize("how", [{}, {"lossless": True, "use_container": True}], ids=["bare", "boxes"])
+def test_jpeg_xl_is_read(how: dict[str, bool]) -> None:
+    """By pillow-jxl-plugin, which decodes what it opens: its size is known before that, and cuts are refused."""
+    pytest.importorskip("pillow_jxl.JpegXLImagePlugin", reason="pip install 'rine[heif]'")
+    for size in ((70, 50), (64, 48), (300, 200), (9, 700)):
+        data = encoded(photo().resize(size), "JXL", **how)
+        assert bounds.announced(BytesIO(data)) == size[0] * size[1]
+    data = encoded(photo(), "JXL", **how)
+    pixels = open_rgb(data, MANY)
+    assert pixels.shape == (50, 70, 3)
+    assert np.abs(pixels.astype(int) - np.asarray(photo())).mean() < (1e-9 if "lossless" in how else 10)
+    if how:  # the size is that of the codestream, not of bytes before it that look like one
+        box = b"free" + bytes(70_000) + b"\xff\x0a\x41\0\0\0"
+        data = data[:32] + (len(box) + 4).to_bytes(4) + box + data[32:]
+        assert open_rgb(data, MANY).shape == (50, 70, 3)
+    with pytest.raises(UnreadablePicture, match="more than the 3,499 pixels"):
+        open_rgb(data, 3_499)
+    for share in (0.02, 0.15, 0.4, 0.7, 0.97):
+        with pytest.raises(UnreadablePicture, match=r"not a picture|header is broken"):
+            open_rgb(data[: int(len(data) * share)], MANY)

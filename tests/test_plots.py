@@ -13,7 +13,8 @@ from matplotlib.colors import to_rgb
 from sklearn.metrics import roc_curve
 
 from rine.drawing import COLOURS, DASHES, HATCHES, MARKERS, png, styled
-from rine.report.bars import draw_bars
+from rine.evaluation.intervals import Interval
+from rine.report.bars import draw_bars, with_bands
 from rine.report.by_generator import draw_beside
 from rine.report.offline import write_template
 from rine.report.sections.curves import curve_points, draw_curves
@@ -104,6 +105,15 @@ def test_bars_show_the_numbers_they_stand_for():
     assert bottom <= 0.4
     assert [round(bar.get_y() + bar.get_height(), 6) for bar in figure.axes[0].patches] == [0.913, 0.4]
     assert top >= 1
+
+
+def test_bars_have_their_intervals_from_end_to_end():
+    means = pd.DataFrame({"setting": ["a", "b"], "name": "whole", "acc": [0.9, 0.4], "ap": [0.99, 0.5]})
+    ends = {"acc": Interval(0.35, 0.95), "ap": None}
+    figure = draw_bars(with_bands(means, lambda row, metric: ends[metric]))
+    lines = [[line for part in axes.collections for line in part.get_segments()] for axes in figure.axes]
+    assert [line[:, 1].tolist() for line in lines[0]] == [[0.35, 0.95]] * 2
+    assert not [line for line in lines[1] if np.isfinite(line).any()]
 
 
 def test_box_plots_of_a_parameter_are_of_one_encoder():

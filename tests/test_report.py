@@ -25,7 +25,7 @@ from rine.report.sections import SECTIONS
 from rine.report.sections.perturb import degradation
 from rine.report.study import Study, from_scores, gather
 from rine.report.table import Row, Table, text
-from rine.report.write import compile_report, write_page
+from rine.report.write import compile_report, figures_of, write_page
 from rine.scores import ImageScores
 from rine.scores.table import ScoresError, read_scores
 from rine.stages.report import report_scores
@@ -64,6 +64,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     line = report(SMALL, places(folder), latex=True)
     assert line.endswith("30 tables, 15 figures")
     return folder
+
+
+def test_what_a_study_does_without_is_not_missed(tmp_path: Path) -> None:
+    study = replace(study_in(tmp_path), params=replace(SMALL, ldm=None))
+    assert "training on latent diffusion" in study_in(tmp_path).missing
+    assert "training on latent diffusion" not in study.missing
+    assert "ldm" not in {section.key for section in compile_report(study)}
 
 
 @pytest.fixture
@@ -131,12 +138,15 @@ def test_the_page_needs_nothing_else(whole: Path):
     assert {asked[1:] for asked in page.asked if asked.startswith("#")} <= set(page.ids)
 
 
-def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole: Path):
+def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch):
     words = "say nothing about the method"
     assert (whole / "report" / "index.html").read_text().count(words) >= 2
     assert words in (whole / "report" / "report.md").read_text()
     other = replace(SMALL, profile="paper", encoders=encoders("openai"))
     there = replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other")
+    monkeypatch.setattr(
+        "rine.report.write.figures_of", lambda report: [f for f in figures_of(report) if f.key == "grid"]
+    )
     report(other, there)
     assert "notice" not in re.sub(r"<style>.*?</style>", "", (whole / "other" / "index.html").read_text(), flags=re.S)
     assert (whole / "other" / "grid.png").read_bytes() != (whole / "plots" / "grid.png").read_bytes()

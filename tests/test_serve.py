@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
 
 import tiny_model
 from rine import Detector
+from rine.detector.explain import explain
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
 pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
@@ -27,29 +21,15 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import ServeSettings  # noqa: E402
-from served import served  # noqa: E402  needs what was just asked for
+from served import Slow, png, post, raw, served, tiny_detector  # noqa: E402  needs what was just asked for
 
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
-    with tiny_model.model_in(tmp_path_factory.mktemp("study")) as path:
-        yield replace(Detector.load(path, device="cpu"), max_pixels=1_000_000)
+detector = tiny_detector
 
 
 @pytest.fixture(scope="module")
 def url(detector: Detector) -> Iterator[str]:
     with served(detector, ServeSettings(upload_mb=1, files=5, seconds=20)) as address:
         yield address
-
-
-def png(seed: int, side: int = 64) -> bytes:
-    file = BytesIO()
-    Image.fromarray(tiny_model.crop(seed, side)).save(file, "PNG")
-    return file.getvalue()
-
-
-def post(url: str, *files: tuple[str, bytes], path: str = "predict", field: str = "files", **more: Any) -> Any:
-    return httpx.post(f"{url}/{path}", files=[(field, file) for file in files], timeout=60, **more)
 
 
 def test_each_file_has_its_row_as_the_detector_gives_it(url: str, detector: Detector) -> None:
@@ -86,26 +66,6 @@ def test_a_request_with_nothing_to_judge_is_a_422_with_the_reason(url: str, cont
     assert reason in answer.json()["detail"]
 
 
-def test_what_is_too_large_is_a_413_whatever_its_header_says(url: str) -> None:
-    big = bytes(1_100_000)
-    assert post(url, ("big.jpg", big)).status_code == 413
-
-    def chunks() -> Iterator[bytes]:  # no Content-Length
-        yield b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\n"
-        for _ in range(12):
-            yield bytes(100_000)
-        yield b"\r\n--x--\r\n"
-
-    kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = httpx.post(f"{url}/predict", content=chunks(), headers=kind)
-    assert answer.status_code == 413
-    assert "1 MB" in answer.json()["detail"]
-    answer = post(url, *[("a.png", png(1))] * 6)
-    assert answer.status_code == 413
-    assert "6 files" in answer.json()["detail"]
-    assert post(url, ("a.png", png(1))).status_code == 200
-
-
 def test_a_request_that_is_none_is_a_4xx(url: str) -> None:
     assert httpx.post(f"{url}/predict", content=b"x").status_code == 422
     assert (
@@ -114,23 +74,6 @@ def test_a_request_that_is_none_is_a_4xx(url: str) -> None:
     assert post(url, ("a.png", png(1)), params={"crops": "all"}).status_code == 422
     assert httpx.get(f"{url}/predict").status_code == 405
     assert httpx.get(f"{url}/../../etc/passwd").status_code == 404
-
-
-def test_a_client_that_never_finishes_is_told_so(detector: Detector) -> None:
-    with served(detector, ServeSettings(seconds=0.5)) as url:
-        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as slow:
-            slow.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
-            )
-            slow.settimeout(10)
-            assert b" 408 " in slow.recv(1000)
-        assert httpx.get(f"{url}/health").status_code == 200
-
-
-def raw(url: str, body: bytes, query: str = "") -> Any:
-    kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    return httpx.post(f"{url}/predict{query}", content=body, headers=kind, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -161,78 +104,8 @@ def test_a_key_that_stands_twice_is_refused(url: str) -> None:
     assert "crops" in answer.json()["detail"]
 
 
-def test_a_form_of_too_many_parts_is_a_400(url: str) -> None:
-    part = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n"
-    assert raw(url, part * 1001 + b"--x--\r\n").status_code == 400
-
-
-def test_a_picture_that_takes_too_long_is_named_and_frees_its_worker(detector: Detector) -> None:
-    slow = b"P3 700 700 255\n" + b"1 " * 1_470_000  # numbers in words: seconds of decoding
-    with served(detector, ServeSettings(picture_seconds=0.2)) as url:
-        answer = post(url, ("slow.ppm", slow), ("a.png", png(1)))
-        assert answer.status_code == 200
-        rows = answer.json()["results"]
-        assert rows[0]["error"] == "not read within 0.2 s"
-        assert rows[1]["error"] is None
-        assert httpx.get(f"{url}/health").json()["waiting"] == 0
-
-
-def test_one_connection_too_many_is_refused(detector: Detector) -> None:
-    with served(detector, ServeSettings(connections=3)) as url:
-        port = urlsplit(url).port or 0
-        with ExitStack() as idle:
-            for _ in range(3):
-                idle.enter_context(socket.create_connection(("127.0.0.1", port)))
-            time.sleep(0.1)
-            assert httpx.get(f"{url}/health").status_code == 503
-        time.sleep(0.1)
-        assert httpx.get(f"{url}/health").status_code == 200
-
-
-def test_a_connection_that_asks_nothing_or_in_drops_is_closed(detector: Detector) -> None:
-    with served(detector, ServeSettings(idle_seconds=0.3)) as url:
-        port = urlsplit(url).port or 0
-        for begun in (b"", b"GET /health HTTP/1.1\r\nHost: local"):
-            with socket.create_connection(("127.0.0.1", port)) as idle:
-                idle.sendall(begun)
-                idle.settimeout(20)
-                assert idle.recv(1000) == b""
-        assert httpx.get(f"{url}/health").status_code == 200
-
-
-class _Slow:
-    """A detector that waits until it is let go."""
-
-    def __init__(self, detector: Detector) -> None:
-        self.detector, self.go, self.judged = detector, threading.Event(), 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.detector, name)
-
-    def judge(self, loaded: Any, crops: Any = "centre") -> Any:
-        self.go.wait(20)
-        self.judged += len(loaded)
-        return self.detector.judge(loaded, crops)
-
-
-def test_a_full_queue_is_a_429_and_what_waits_is_judged(detector: Detector) -> None:
-    slow = _Slow(detector)
-    with served(slow, ServeSettings(queue=3, seconds=30)) as url, ThreadPoolExecutor(8) as pool:  # type: ignore[arg-type]
-        first = [pool.submit(post, url, ("a.png", png(1))) for _ in range(3)]
-        until = time.monotonic() + 10
-        while httpx.get(f"{url}/health").json()["waiting"] < 3 and time.monotonic() < until:
-            time.sleep(0.02)
-        refused = post(url, ("a.png", png(1)))
-        assert refused.status_code == 429
-        assert int(refused.headers["Retry-After"]) > 0
-        slow.go.set()
-        assert [answer.result().status_code for answer in first] == [200] * 3
-        assert httpx.get(f"{url}/health").json()["waiting"] == 0
-        assert post(url, ("a.png", png(1))).status_code == 200
-
-
 def test_pictures_whose_clients_left_are_not_judged(detector: Detector) -> None:
-    slow = _Slow(detector)
+    slow = Slow(detector)
     with served(slow, ServeSettings(seconds=0.5)) as url:  # type: ignore[arg-type]
         with ThreadPoolExecutor(12) as pool:
             answers = list(pool.map(lambda _: post(url, ("a.png", png(1))).status_code, range(12)))
@@ -246,7 +119,7 @@ def test_pictures_whose_clients_left_are_not_judged(detector: Detector) -> None:
 
 
 def test_an_error_of_the_model_is_that_pictures_and_poisons_no_batch(detector: Detector) -> None:
-    class Fails(_Slow):
+    class Fails(Slow):
         def judge(self, loaded: Any, crops: Any = "centre") -> Any:
             self.go.wait(20)
             if any(picture.name == "bad" for picture in loaded):
@@ -278,7 +151,7 @@ def test_fifty_clients_at_once_each_get_their_own_answer(url: str, detector: Det
             assert logits == pytest.approx([expected[seed]] * 4, rel=1e-4)
 
 
-def test_evidence_is_that_of_explain(url: str) -> None:
+def test_evidence_is_that_of_explain(url: str, detector: Detector) -> None:
     answer = post(url, ("a.png", png(1, 100)), path="explain", field="file", params={"cells": 3})
     found = answer.json()
     assert answer.status_code == 200
@@ -286,6 +159,7 @@ def test_evidence_is_that_of_explain(url: str) -> None:
     assert len(found["blocks"]) == 3
     assert found["stability"] == f"stable in {found['same']} of {len(found['changes'])}"
     assert found["verdict"]["path"] == "a.png"
+    assert list(found) == list(explain(detector, png(1, 100), cells=3).as_dict())  # what the command writes
 
 
 def test_the_api_describes_itself_and_its_model(url: str) -> None:
@@ -316,12 +190,6 @@ def test_other_names_and_other_sites_get_nothing(url: str) -> None:
 def test_a_port_that_is_taken_says_what_to_do() -> None:
     with listen(0) as taken, pytest.raises(OSError, match="--port"):
         listen(taken.getsockname()[1])
-
-
-def test_settings_that_cannot_be_are_refused() -> None:
-    for wrong in ({"upload_mb": 0}, {"queue": 0}, {"seconds": -1}, {"pixels": 0}, {"connections": 0}, {"uploads": 3}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            ServeSettings(**wrong)  # type: ignore[arg-type]
 
 
 def test_the_files_of_the_page_are_in_the_package() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +60,7 @@ def test_a_shard_is_a_safetensors_file_with_the_same_bytes_every_time(tmp_path: 
     values = tokens(0, 1, 2)
     digests = {files.write_tokens(tmp_path / name, values) for name in ("a.safetensors", "b.safetensors")}
     assert len(digests) == 1
-    assert digests == {files.digest_of(tmp_path / "b.safetensors")}
+    assert digests == {shards.digest_of(tmp_path / "b.safetensors")}
     np.testing.assert_array_equal(load_file(tmp_path / "a.safetensors")["tokens"], values)
     np.testing.assert_array_equal(shards.tokens_of(tmp_path / "a.safetensors"), values)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]
@@ -203,9 +205,26 @@ def test_a_unit_made_twice_at_once_is_one_file_whoever_is_first(tmp_path: Path, 
     assert len(stems(there)) == 2
     assert stems(opened(tmp_path)) == [slow.name]  # a part of what is whole is nobody's
     slow.add([3], tokens(3))
+    before = there.path(slow.name).stat().st_ino
     slow.finish()
     assert there.path(slow.name).read_bytes() == whole
+    assert there.path(slow.name).stat().st_ino == before  # not even replaced: another machine may be reading it
     assert stems(there) == [slow.name]
+
+
+@pytest.mark.parametrize("call", ["digest_of", "read_text"])
+def test_a_part_that_another_machine_deletes_while_it_is_read_is_missing(tmp_path: Path, monkeypatch, call) -> None:
+    """A network file system has an error of its own for that."""
+    keys, there = rows(0, 1), opened(tmp_path)
+    part = there.write(keys, tokens(0, 1), part_of=shard_name(keys))
+    places, again = there.find(keys), opened(tmp_path)
+
+    def stale(path: Path) -> str:
+        there.delete(part)
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    monkeypatch.setattr(files, call, files.deleted_is_not_found()(stale))
+    assert not again.take(keys, places)[1].any()
 
 
 def test_only_old_temporary_files_are_deleted(tmp_path: Path) -> None:
@@ -262,14 +281,22 @@ def test_what_no_feature_set_is_made_of_is_counted_and_can_go(tmp_path: Path, mo
     other.write(rows(1), tokens(1))
     folder = tmp_path / "artifacts" / "features" / "mine" / "train"
     folder.mkdir(parents=True)
-    about = {"encoder": {"name": "Mine", "encoder": "a"}, "transforms": {"plain": {"transform": "b"}}}
-    (folder / "features.json").write_text(json.dumps(about))
+    about: dict[str, Any] = {"encoder": {"name": "Mine", "encoder": "a"}}
+    about["transforms"] = {"plain": {"transform": "b"}}
     table = {name: [""] for name in COLUMNS} | {"label": [0], "width": [1], "height": [1], "row": [0]}
     pd.DataFrame(table | {"digest": [f"{1:032x}"], "view": ["centre"]}).to_csv(folder / "rows.csv", index=False)
+    about["digests"] = {"rows.csv": shards.digest_of(folder / "rows.csv")}
+    (folder / "features.json").write_text(json.dumps(about))
     found = list(usage(tmp_path / "store", tmp_path / "artifacts" / "features"))
     assert {(each.encoder, each.sets) for each in found} == {("Mine", ("mine/train",)), ("an own tower", ())}
     assert [each.shards for each in found if each.sets] == [(unused,)]
     arguments = ["store", "--prune", "--artifacts", str(tmp_path / "artifacts")]
+    whole = (folder / "rows.csv").read_bytes()
+    (folder / "rows.csv").write_bytes(whole.splitlines(keepends=True)[0])  # as if the set used nothing
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, len(list((tmp_path / "store").glob("*/*/*.safetensors")))) == (2, 3)
+    assert "rows.csv is altered" in result.stderr
+    (folder / "rows.csv").write_bytes(whole)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert {file.stem for file in (tmp_path / "store").glob("*/*/*.safetensors")} == {kept}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import Tensor, nn
 
 from rine import params
+from rine.checks import check, missing_files
 from rine.encoder import Encoder, load
-from rine.encoder.config import TowerConfig
-from rine.encoder.facts import facts, token_shape
+from rine.encoder.config import EncoderConfig, TowerConfig
+from rine.encoder.facts import facts, remembered, token_shape
 from rine.encoder.random_weights import draw
 from towers import OWN, TOWERS, built, entry, pictures, tokens_of
 
@@ -159,9 +162,9 @@ REFUSED = [
     ({"model": "EVA02-E-14"}, r"EVA02-E-14.*norms after them.*say tap: block"),
     ({"model": "RN50"}, "is a ResNet.*say ViT-L-14"),
     ({"model": "swin_base_patch4_window7_224"}, "no ViT of equal blocks.*vit_base_patch14_reg4_dinov2"),
-    ({"model": "ViT-B-16-SigLIP2"}, "no CLS token; say token: mean"),
-    ({"model": OWN}, "no CLS token; say token: mean"),
-    (DINO | {"token": "cls+registers"}, "no registers; say token: cls"),
+    ({"model": "ViT-B-16-SigLIP2"}, "token = 'cls': .*no CLS token; it gives mean, pooled: say token: mean"),
+    ({"model": OWN}, "no CLS token; it gives mean, pooled: say token: mean"),
+    (DINO | {"token": "cls+registers"}, "'cls.registers': .*no registers; it gives cls, mean, cls.mean, pooled: say"),
     (DINO | {"image_size": 100}, "100.*14 pixels; near it: 98, 112"),
     ({"model": "ViT-B-32", "image_size": 256}, "ViT-B-32' takes 224 pixels a side"),
     ({"model": "ViT-B-32", "blocks": (3, 13)}, r"\[3, 13\].*blocks 1 to 12"),
@@ -176,9 +179,38 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("how", "says"), REFUSED)
-def test_what_cannot_work_says_why_and_what_to_name(how: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=f"(?s){says}"):
-        load(entry(**how), "cpu")
+def test_what_cannot_work_says_why_and_what_to_name_before_anything_runs(how: dict, says: str) -> None:
+    study = params.read("params.yaml")
+    encoders = {"a": study.encoders[study.encoder], "b": entry(**how)}
+    with pytest.raises(params.ParamsError) as refused:
+        check(replace(study, encoder="a", encoders=encoders))
+    assert re.fullmatch(f"params: encoders.b: .*{says}.*", str(refused.value))  # one line
+
+
+def test_what_a_tower_gives_is_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Finding it imports PyTorch, which most stages of a study do without."""
+    monkeypatch.setenv("RINE_STORE", str(tmp_path))
+    config = entry("vit_small_patch14_dinov2", source="timm", image_size=70, blocks=(2, 4), token="cls+mean")
+    assert remembered(config) == (70, 2, 768)
+
+    def found_again(config: EncoderConfig) -> None:
+        raise ValueError("it is looked up")
+
+    monkeypatch.setattr("rine.encoder.facts.look_up", found_again)
+    assert remembered(replace(config, name="another", seed=7)) == (70, 2, 768)
+    for other in ({"image_size": 84}, {"pretrained": "lvd142m"}, {"token": "cls"}, {"source": None}):
+        with pytest.raises(ValueError, match="it is looked up"):
+            remembered(replace(config, **other))
+
+
+def test_a_file_that_is_not_here_is_no_error_before_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RINE_STORE", str(tmp_path))
+    study = params.read("params.yaml")
+    study = replace(study, encoders={study.encoder: entry("ViT-B-32", pretrained="~/gone.pt", blocks=(2,))})
+    [warning] = missing_files(check(study))
+    assert "pretrained = '~/gone.pt': there is no such file" in warning
 
 
 @pytest.mark.parametrize(

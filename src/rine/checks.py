@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from rine.dataset.layouts import LAYOUTS, tables_of
-from rine.encoder.catalogue import look_up
+from rine.encoder.facts import remembered
 from rine.evaluation.selection import RULES
 from rine.params import Params, ParamsError
 from rine.paths import Paths
@@ -42,6 +42,13 @@ def check_item(study: Params, item: Mapping[str, Any]) -> None:
         if kind in choices and name not in choices[kind]:
             what = kind.replace("_", " ")
             raise ValueError(f"no {what} {name!r} in this study; choose from {', '.join(map(repr, choices[kind]))}")
+
+
+def missing_files(study: Params) -> Iterator[str]:
+    """Files of weights that are not here: no error yet, since `cache` may run on another machine, or be done."""
+    for name, config in study.encoders.items():
+        if config.file and not config.file.is_file():
+            yield f"encoders.{name}.pretrained = {config.pretrained!r}: there is no such file, which `cache` will need"
 
 
 def _one_of(key: str, value: str, choices: Collection[str]) -> Iterator[str]:
@@ -120,11 +127,11 @@ def _models(study: Params) -> Iterator[str]:
 
 
 def _encoders(study: Params) -> Iterator[str]:
-    """Towers that no catalogue knows, and two of one name, which tables would take for one."""
+    """Entries that give no tokens, and two of one name, which tables would take for one."""
     names = [config.name for config in study.encoders.values()]
     yield from (f"encoders: two are called {name!r}; tables tell them by it" for name in names if names.count(name) > 1)
     for name, config in study.encoders.items():
         try:
-            look_up(config)
+            remembered(config)
         except ValueError as error:
             yield f"encoders.{name}: {error}"

@@ -13,11 +13,10 @@ from rine.dataset.facts import Skipped, examine
 from rine.dataset.listing import pictures_in
 from rine.encoder import Encoder
 from rine.features import COLUMNS, Features
-from rine.pixels.pictures import open_rgb
+from rine.pixels.pictures import MAX_PIXELS, open_rgb
 from rine.pixels.transforms import centre_crop
 from rine.progress import progress
 
-MAX_PIXELS = 100_000_000  # of a picture: 300 MB decoded
 _NAMED = 10  # files that an error names
 
 

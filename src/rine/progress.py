@@ -34,9 +34,9 @@ class _Lines:
         if now < self.next_line:
             return
         self.next_line = now + SECONDS_BETWEEN_LINES
-        rate = self.done / (now - self.start)
-        left = (self.total - self.done) / rate if rate else float("inf")
-        line = f"{self.description}: {self.done:.0f} of {self.total:.0f}, {rate:.1f} {self.unit}/s, {left:.0f} s left"
+        line, rate = f"{self.description}: {self.done:.0f} of {self.total:.0f}", self.done / (now - self.start)
+        if rate:
+            line += f", {rate:.1f} {self.unit}/s, {(self.total - self.done) / rate:.0f} s left"
         print(f"{line}, {note}" if note else line, file=sys.stderr, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from rine import arithmetic, extensions
 from rine.params import Params, read
 from rine.paths import Paths
+from rine.terminal import message
 from rine.tracked import view
 
 
@@ -26,9 +28,15 @@ def read_study(params_file: Path | str) -> Params:
 
 
 def run_stage(name: str, params: Params, paths: Paths, **item: Any) -> str:
-    """Run a stage, or one item of it, with the sections of the study that it tracks; returns a line on its work."""
-    from rine.checks import check_item
+    """Run a stage, or one item of it, with the sections of the study that it tracks; returns a line on its work.
+
+    The first stage warns of weights that `cache` will not find.
+    """
+    from rine.checks import check_item, missing_files
 
     check_item(params, item)
+    if name == "prepare":
+        for line in missing_files(params):
+            print(message(f"warning: {line}"), file=sys.stderr)
     module = import_module(f"rine.stages.{name}")
     return module.run(view(params, name, module.TRACKED, **item), paths, **item)

@@ -10,7 +10,9 @@ from io import BytesIO
 
 import numpy as np
 from PIL import Image
+from pillow_jxl import JpegXLImagePlugin  # Pillow has JXL then
 
+assert JpegXLImagePlugin
 WIDTH, HEIGHT = 70, 50
 # name -> (Pillow's format, options, suffix)
 FORMATS = {
@@ -26,6 +28,7 @@ FORMATS = {
     "avif": ("AVIF", {"speed": 10}, "avif"),
     "jp2": ("JPEG2000", {}, "jp2"),
     "ppm": ("PPM", {}, "ppm"),
+    "jxl": ("JXL", {"use_container": True}, "jxl"),
 }
 CUTS = (0.02, 0.15, 0.4, 0.7, 0.97)
 MODES = {
@@ -38,6 +41,7 @@ MODES = {
     "avif": ("L", "RGBA"),
     "jp2": ("L", "LA", "RGBA", "I;16"),
     "ppm": ("1", "L", "I;16"),
+    "jxl": ("L", "RGBA"),
 }
 HUGE = 30_000  # pixels a side: 900 million of them
 
@@ -271,6 +275,10 @@ def bombs() -> Kinds:
     at = jp2.index(b"\xff\x51") + 6
     jp2[at : at + 8] = struct.pack(">II", HUGE, HUGE)
     yield "bomb-twice.jp2", bytes(jp2)
+    jxl = bytearray(encoded(photo(), "jxl"))
+    at = jxl.index(b"\xff\x0a") + 2
+    jxl[at : at + 5] = (3 << 1 | (2**30 - 1) << 3 | 1 << 33).to_bytes(5, "little")  # 2**30 pixels high, and as wide
+    yield "bomb.jxl", bytes(jxl)
     yield "thin-wide.png", png(200_000, 3, colour=0)
     yield "thin-high.png", png(3, 200_000, colour=0)
     yield "one-pixel.png", png(1, 1)

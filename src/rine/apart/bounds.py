@@ -27,10 +27,14 @@ def memory_for(pixels: int, file: int) -> int:
 
 
 def announced(stream: IO[bytes]) -> int:
-    """Pixels that a WebP, AVIF or HEIC file announces; of others 0, which tell before they take memory."""
+    """Pixels that a WebP, AVIF, HEIC or JPEG XL file announces; of others 0, which tell before they take memory."""
     here = stream.tell()
     head = stream.read(1 << 16)
     stream.seek(here)
+    if head[:2] == b"\xff\x0a" or head[4:8] == b"JXL ":
+        pixels = _jxl(head if head[:1] == b"\xff" else _codestream(stream))
+        stream.seek(here)
+        return pixels
     if head[4:8] == b"ftyp" and any(brand in head[8:40] for brand in (b"avi", b"hei", b"mif1")):
         # of the picture, of its alpha, of its tiles
         sizes = [head[at.end() + 4 : at.end() + 12] for at in re.finditer(b"ispe", head)]
@@ -42,3 +46,39 @@ def announced(stream: IO[bytes]) -> int:
     bits = int.from_bytes(head[21:25], "little") if head[12:16] == b"VP8L" else int.from_bytes(head[26:30], "little")
     shift = 14 if head[12:16] == b"VP8L" else 16
     return (1 + (bits & 0x3FFF)) * (1 + (bits >> shift & 0x3FFF))
+
+
+def _codestream(stream: IO[bytes]) -> bytes:
+    """How the codestream of a JPEG XL file of boxes begins; its stream is at the first box."""
+    while len(box := stream.read(16)) == 16:
+        length = int.from_bytes(box[:4])
+        length, header = (int.from_bytes(box[8:]), 16) if length == 1 else (length, 8)
+        stream.seek(header - 16, 1)
+        if box[4:8] in {b"jxlc", b"jxlp"}:
+            return stream.read(20)[4 * (box[4:8] == b"jxlp") :]  # the number of a part comes first
+        if length < header:
+            break
+        stream.seek(length - header, 1)
+    return b""
+
+
+def _jxl(codestream: bytes) -> int:
+    """Pixels by the size header of a JPEG XL codestream (ISO 18181-1, annex D); 0 where there is none."""
+    if codestream[:2] != b"\xff\x0a":
+        return 0
+    bits, at = int.from_bytes(codestream[2:16], "little"), 0
+
+    def read(n: int) -> int:
+        nonlocal at
+        at += n
+        return bits >> (at - n) & ((1 << n) - 1)
+
+    def side() -> int:
+        return 8 * (read(5) + 1) if small else read((9, 13, 18, 30)[read(2)]) + 1
+
+    small = read(1)
+    height, ratio = side(), read(3)
+    if not ratio:
+        return height * side()
+    above, below = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+    return height * (height * above // below)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rine.caching import files
 from rine.caching.plan import Plan, Unit
@@ -21,23 +22,25 @@ from rine.files import whole_folder
 def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out: Path) -> None:
     """Write `out` anew: a shard for each unit, `rows.csv` and `features.json`; it takes `out`'s place when it is whole.
 
-    A shard that the store has just so is linked, not copied: neither is ever changed in place.
+    A shard that the store has just so is linked, not copied: neither is ever changed in place. `features.json` notes
+    the digest of each other file.
     """
     units = list(plan.units.values())
-    owner = np.empty(len(plan.rows), dtype=np.int64)  # the unit that stores a row, and the row in its shard
-    place = np.empty(len(plan.rows), dtype=np.int64)
+    owner = np.empty(len(plan.rows), dtype=np.int32)  # the unit that stores a row, and the row in its shard
+    place = np.empty(len(plan.rows), dtype=np.int32)
     for number, unit in enumerate(units):
         owner[unit.own], place[unit.own] = number, np.arange(len(unit.own))
-    shard = np.empty(len(plan.rows), dtype=object)
-    row = np.empty(len(plan.rows), dtype=np.int64)
+    names = [name + shards.SUFFIX for name in plan.units]
+    shard, row = np.empty(len(plan.rows), dtype=np.int32), np.empty(len(plan.rows), dtype=np.int32)
     with whole_folder(out) as part:
-        for name, unit in plan.units.items():
-            file = part / (name + shards.SUFFIX)
+        for number, unit in enumerate(units):
+            file = part / names[number]
             at = plan.original[unit.rows]
             _place(stores[unit.family], units, owner[at], place[at], file)
-            shard[unit.rows], row[unit.rows] = file.name, np.arange(len(unit.rows))
-        table = plan.rows.assign(shard=shard, row=row)[list(COLUMNS)]
+            shard[unit.rows], row[unit.rows] = number, np.arange(len(unit.rows))
+        table = plan.rows.assign(shard=pd.Categorical.from_codes(shard, names), row=row)[list(COLUMNS)]
         table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
+        about = about | {"digests": {file.name: shards.digest_of(file) for file in sorted(part.iterdir())}}
         files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")
 
 

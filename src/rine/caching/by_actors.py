@@ -62,7 +62,7 @@ def fill(
     source = replace(source, root=source.root.absolute())
     shards, n_encoded = {unit.shard for unit in units}, 0
     with (
-        _token(next(iter(stores.values())).folder) as token,
+        token(next(iter(stores.values())).folder) as there,
         progress(sum(len(unit.own) for unit in lacking), "views", name) as bar,
     ):
         errand = Errand(
@@ -72,7 +72,7 @@ def fill(
             runtime,
             source,
             {family: store.folder for family, store in stores.items()},
-            token,
+            there,
             _readable(lacking, source),
         )
         make = functools.partial(Encoding, errand)
@@ -91,7 +91,7 @@ def fill(
 
 
 @contextmanager
-def _token(folder: Path) -> Iterator[tuple[Path, str]]:
+def token(folder: Path) -> Iterator[tuple[Path, str]]:
     """A file in the store that whoever shares it can read."""
     file = folder / f".seen-{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     content = secrets.token_hex(16)

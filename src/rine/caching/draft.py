@@ -42,7 +42,8 @@ class Draft:
         self._new, self._next = [], time.monotonic() + SECONDS_BETWEEN_PARTS
 
     def finish(self) -> None:
-        """Store the whole shard and delete its parts."""
-        self.store.write(self.keys, self.tokens)
+        """Store the whole shard, unless another process has meanwhile, and delete its parts."""
+        if not self.store.has(self.name):  # a file that is replaced is gone for who reads it on another machine
+            self.store.write(self.keys, self.tokens)
         for name in self._parts:
             self.store.delete(name)

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import xxhash
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-_CHUNK = 4 << 20  # bytes
+from rine.features import shards
 
 
 @contextmanager
@@ -51,10 +50,23 @@ def write_tokens(path: Path, tokens: np.ndarray) -> str:
         return digest_of(part)
 
 
+@contextmanager
+def deleted_is_not_found() -> Iterator[None]:
+    """Of a file that another machine deletes while it is read, a network file system says something of its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise FileNotFoundError(error.errno, error.strerror, error.filename) from error
+        raise
+
+
+@deleted_is_not_found()
+def read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@deleted_is_not_found()
 def digest_of(path: Path) -> str:
     """xxh3-128 of a file, 32 hex digits."""
-    total = xxhash.xxh3_128()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_CHUNK):
-            total.update(block)
-    return total.hexdigest()
+    return shards.digest_of(path)

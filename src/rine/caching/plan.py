@@ -14,6 +14,7 @@ import pandas as pd
 
 from rine.caching.decode import Job
 from rine.caching.store import row_key, shard_name
+from rine.features import table
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,26 @@ class Unit:
     family: str
     rows: np.ndarray  # (N,) their numbers in the table
     own: np.ndarray  # (n,) the numbers of those that are stored
-    content: pd.DataFrame  # path, digest and view of each of those: columns take less memory than lists
+    table: pd.DataFrame  # the feature set's, which all units share
 
     @property
     def paths(self) -> list[str]:
-        return self.content["path"].tolist()
+        return self._of_own("path")
 
     @property
     def digests(self) -> list[str]:
-        return self.content["digest"].tolist()
+        return self._of_own("digest")
 
     @property
     def views(self) -> list[str]:
-        return self.content["view"].tolist()
+        return self._of_own("view")
+
+    def _of_own(self, column: str) -> list[str]:
+        return self.table[column].array.take(self.own).tolist()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process it takes its own part of the table along."""
+        return Unit, (self.family, self.rows, np.arange(len(self.own)), self.table.iloc[self.own])
 
     @property
     def keys(self) -> list[str]:
@@ -53,7 +61,7 @@ class Unit:
 
     def jobs(self, missing: np.ndarray) -> Iterator[Job]:
         """The pictures to decode, each once, for the own rows with these numbers, in order."""
-        some = self.content.iloc[missing]
+        some = self.table.iloc[self.own[missing]]
         rows = zip(missing.tolist(), some["path"], some["digest"], some["view"], strict=True)
         for (path, digest), same in groupby(rows, key=itemgetter(1, 2)):
             numbers, _, _, views = zip(*same, strict=True)
@@ -75,29 +83,23 @@ def plan(rows: pd.DataFrame, shard_rows: int) -> Plan:
     A unit holds pictures of one source, label and family; the cuts count from the group's start, so that
     pictures that are added to one group leave those of the others as they are.
     """
-    original = _originals(rows)
-    content = rows[["path", "digest", "view"]]
+    original = table.firsts(rows, ("family", "digest", "view"))
     units: dict[str, Unit] = {}
-    groups: Any = rows.groupby(["source", "label", "family"]).indices
-    for source, label, family in sorted(groups):
-        numbers = groups[source, label, family]
-        for n, (start, stop) in enumerate(_cuts(content["path"].iloc[numbers].to_numpy(object), shard_rows)):
+    names = ["source", "label", "family"]
+    keys = [key for name in names for key in table.ordered(rows[name])]
+    order = np.lexsort(keys[::-1])
+    for numbers in np.split(order, np.flatnonzero(table.begins(keys, order))[1:]) if len(order) else ():
+        source, label, family = rows.iloc[numbers[0]][names]
+        for n, (start, stop) in enumerate(_cuts(rows["path"].array.take(numbers), shard_rows)):
             some = numbers[start:stop]
             own = some[original[some] == some]
-            units[f"{_slug(source)}-{label}-{family}-{n:03d}"] = Unit(family, some, own, content.iloc[own])
+            units[f"{_slug(source)}-{label}-{family}-{n:03d}"] = Unit(family, some, own, rows)
     return Plan(rows, units, original)
 
 
-def _originals(rows: pd.DataFrame) -> np.ndarray:
-    """For each row (N,) the number of the first of the same content and view."""
-    same = rows.groupby(["family", "digest", "view"], sort=False).ngroup().to_numpy()
-    _, first = np.unique(same, return_index=True)
-    return first[same]
-
-
-def _cuts(paths: np.ndarray, shard_rows: int) -> Iterator[tuple[int, int]]:
+def _cuts(paths: Any, shard_rows: int) -> Iterator[tuple[int, int]]:
     """Start and end of each unit: as many whole pictures (runs of one path) as have at most so many rows, or one."""
-    ends = np.append(np.flatnonzero(paths[1:] != paths[:-1]) + 1, len(paths))
+    ends = np.append(np.flatnonzero(np.asarray(paths[1:] != paths[:-1], bool)) + 1, len(paths))
     start = 0
     while start < len(paths):
         first, after = np.searchsorted(ends, [start, start + shard_rows], side="right")

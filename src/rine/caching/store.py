@@ -159,7 +159,7 @@ class Store:
     def _manifest(self, name: str) -> tuple[list[str], str]:
         """A shard's rows and its file's digest; no rows where it is not there."""
         try:
-            about = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+            about = json.loads(files.read_text(self.folder / f"{name}.json"))
             if shard_name(about["rows"]) != name.rpartition(".")[2]:
                 raise ValueError("other rows than the shard's")
             return about["rows"], about["digest"]

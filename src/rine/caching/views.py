@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rine.encoder.catalogue import look_up
-from rine.features.table import PICTURE
+from rine.encoder.facts import remembered
+from rine.features import table
 from rine.params import Params
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
 from rine.pixels.crops import crops_of, n_crops
@@ -46,7 +46,8 @@ class Recipe:
 
 def recipe(feature_set: str, params: Params, encoder: str) -> Recipe:
     """The recipe of one feature set of a study: crops of the encoder's own size."""
-    size, cache = look_up(params.encoders[encoder]).image_size, params.cache
+    size, *_ = remembered(params.encoders[encoder])
+    cache = params.cache
     return Recipe(feature_set, size, params.augmentation, params.perturb, cache.align, cache.small)
 
 
@@ -59,25 +60,30 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """
     pictures = pictures.reset_index(drop=True)
     lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
-    order = pictures[list(PICTURE)].sort_values(list(PICTURE), kind="stable").index.to_numpy()
-    rows = pictures.iloc[np.repeat(order, [len(lists[i]) for i in order])].reset_index(drop=True)
-    pairs = [pair for i in order for pair in lists[i]]
-    rows["family"] = pd.Series([family for family, _ in pairs], dtype=object)
-    rows["view"] = pd.Series([view for _, view in pairs], dtype=object)
+    order = np.argsort(table.pictures(pictures), kind="stable")
+    number: dict[tuple[str, str], int] = {}  # of each pair
+    pairs = np.fromiter((number.setdefault(pair, len(number)) for i in order for pair in lists[i]), np.int16)
+    order = np.repeat(order, np.fromiter((len(lists[i]) for i in order), np.int64))
+    del lists
+    whole = len(order) == len(pictures) and bool((order[1:] > order[:-1]).all())  # then there is no second table
+    rows = pictures if whole else pictures.iloc[order].reset_index(drop=True)
+    for at, column in enumerate(("family", "view")):
+        names = pd.Categorical([pair[at] for pair in number])
+        rows[column] = pd.Categorical.from_codes(names.codes[pairs], dtype=names.dtype)
     return rows
 
 
-Pairs = list[tuple[str, str]]
+Pairs = Sequence[tuple[str, str]]
 
 
 def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     training = [("augment", str(view)) for view in range(recipe.augmentation.views)]
     others = [("centre", "centre")]
-    return [training if split == "train" else others for split in pictures["split"]]
+    return [training if learns else others for learns in (pictures["split"] == "train").to_numpy()]
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    sides = zip(pictures["crops"], pictures["height"], pictures["width"], strict=True)
+    sides = zip(*(table.values_of(pictures[column]) for column in ("crops", "height", "width")), strict=True)
     return [_crops_of(rule, _shape((height, width), recipe), recipe.size) for rule, height, width in sides]
 
 
@@ -102,13 +108,19 @@ def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
     chosen: set[int] = set()
     if config.degrade is not None:
         # the first by digest: the same pictures whatever else is in the set, and for every strength
-        by_digest = pictures.sort_values("digest", kind="stable")
-        chosen = set(by_digest.groupby(["source", "label"]).head(config.degrade.pictures).index)
+        by_digest = pictures[["digest", "source", "label"]].sort_values("digest", kind="stable")
+        groups = by_digest.groupby(["source", "label"], observed=True)
+        chosen = set(groups.head(config.degrade.pictures).index)
         strengths = config.degrade.strengths.items()
         sweeps = [("degrade", f"{name}:{strength:g}") for name, values in strengths for strength in values]
+
+    @cache
+    def pairs(drawn: tuple[str, ...], sweep: bool) -> Pairs:  # one list for all pictures that have the same
+        return [("perturb", kind) for kind in drawn] + (sweeps if sweep else [])
+
     return [
-        [("perturb", kind) for kind in kinds if drawn(kind, config.seed, digest)] + (sweeps if i in chosen else [])
-        for i, digest in enumerate(pictures["digest"])
+        pairs(tuple(kind for kind in kinds if drawn(kind, config.seed, digest)), i in chosen)
+        for i, digest in enumerate(table.values_of(pictures["digest"]))
     ]
 
 

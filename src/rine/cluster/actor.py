@@ -22,7 +22,7 @@ from rine import arithmetic, device
 LIBRARIES = ("ray", "numpy", "scipy", "pillow", "torch", "torchvision", "timm", "open_clip_torch", "safetensors")
 
 
-class Unfit(Exception):
+class Unfit(ValueError):
     """An actor that must not work: what it makes would not be what the driver's machine makes. `str` says why."""
 
 
@@ -44,6 +44,7 @@ class Told:
     seconds: float
     kind: Literal["done", "unfit", "error"]
     what: Any
+    node: str = ""  # Ray's name of the machine
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,13 @@ class Actor:
         return self._told(lambda work: work(pickle.loads(item)))
 
     def _told(self, answer: Callable[[Any], Done]) -> Told:
+        import ray
+
         start = time.perf_counter()
 
         def told(kind: Literal["done", "unfit", "error"], what: Any) -> Told:
-            return Told(platform.node(), os.getpid(), time.perf_counter() - start, kind, what)
+            node = ray.get_runtime_context().get_node_id()
+            return Told(platform.node(), os.getpid(), time.perf_counter() - start, kind, what, node)
 
         try:
             # not in the constructor: what it raises would be Ray's, and a restart would go on without being compared

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rine.cluster.actor import Done, Told
+from rine.cluster.actor import Done, Told, Unfit
 from rine.cluster.hand import Hand, Task, note
 from rine.progress import Bar
 
@@ -17,6 +17,7 @@ AHEAD = 2  # items that an actor has at most
 FIRST_SECONDS = 3600.0  # an item may take so long while none is done;
 LEAST_SECONDS, TIMES = 300.0, 10  # then so many times what the slowest took for as much, and so long at least
 TRIES = 4  # each with twice the time
+LOOK_SECONDS = 5.0  # between two looks at which machines are there
 
 
 class Crew:
@@ -35,6 +36,7 @@ class Crew:
         self.returned: deque[Task] = deque()
         self.slowest: float | None = None  # seconds for one of what `weigh` counts
         self.n_hired, self.why = 0, ""
+        self.next_look = time.monotonic() + LOOK_SECONDS
         for _ in range(n):
             self._hire()
 
@@ -47,13 +49,14 @@ class Crew:
             if not (self.more or self.returned or under_way):
                 return
             if not self.hands and not self.starting:
-                raise RuntimeError(f"no actor of the cluster can do the work; the last one: {self.why}")
+                raise Unfit(f"no actor of the cluster can do the work; the last one: {self.why}")
             for ref in self._answered([*self.starting, *under_way]):
                 if ref in self.starting:
                     self._started(ref)
                 elif ref in under_way[ref].tasks:  # its actor was not let go a moment ago
                     yield from self._ended(under_way[ref], ref, bar)
             self._end_overdue()
+            self._end_lost()
             bar.advance(0, note(self.hands.values(), len(self.starting), self.unit))
 
     def end(self) -> None:
@@ -83,7 +86,7 @@ class Crew:
             self._refuse(host, why)
             return
         self.n_hired += 1
-        self.hands[actor] = Hand(actor, f"{told.host}#{self.n_hired}", told.host, time.monotonic())
+        self.hands[actor] = Hand(actor, f"{told.host}#{self.n_hired}", told.host, told.node, time.monotonic())
 
     def _refuse(self, host: str, why: str) -> None:
         self.why = f"{host}: {why}"
@@ -120,7 +123,11 @@ class Crew:
             )
             return
         task = hand.tasks.pop(ref)
-        hand.last, hand.host = time.monotonic(), told.host  # it may have been restarted on another
+        hand.last, hand.host, hand.node = (
+            time.monotonic(),
+            told.host,
+            told.node,
+        )  # it may have been restarted on another
         if told.kind == "error":
             self._failed(hand, task, told.host, told.what)
             return
@@ -163,6 +170,17 @@ class Crew:
                 )
             _say(f"{hand.name} has said nothing for {now - hand.last:.0f} s: it is ended, and its work done elsewhere")
             self._hire()
+
+    def _end_lost(self) -> None:
+        """What the actors of a machine that is gone had goes to others at once: Ray would have it wait for a place."""
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + LOOK_SECONDS
+        there = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+        for hand in [hand for hand in self.hands.values() if hand.node not in there]:
+            self._let_go(hand)
+            _say(f"{hand.name}: its machine is gone, and its work done elsewhere")
+            self._hire()  # for a place that may come
 
 
 def _say(line: str) -> None:

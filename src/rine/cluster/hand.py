@@ -25,6 +25,7 @@ class Hand:
     actor: Any
     name: str
     host: str
+    node: str
     since: float
     tasks: dict[Any, Task] = field(default_factory=dict)  # by Ray's reference to the answer, oldest first
     last: float = 0.0  # when it began the oldest

@@ -10,7 +10,7 @@ from typing import Any
 from rine import arithmetic
 from rine.cluster.actor import Actor, Built, Done, libraries
 from rine.cluster.connection import LOCAL, connected, machines
-from rine.cluster.crew import Crew
+from rine.cluster.crew import AHEAD, Crew
 from rine.progress import Bar
 
 
@@ -31,21 +31,29 @@ class Wanted:
 def spread(address: str, wanted: Wanted, items: Iterable[Any], bar: Bar) -> Generator[tuple[Any, Done], None, None]:
     """Have every item done by some actor; each with what was done, in the order in which they end.
 
-    Raises what `connected` does, `RuntimeError` where no actor is fit, and what an item ended with everywhere. Close
+    Raises what `connected` does, `Unfit` where no actor is fit, and what an item ended with everywhere. Close
     it where it is not read to its end: that ends the actors, and what they have finished is kept.
     """
     with connected(address) as (ray, kept_open):
-        n, cores = _places(machines(ray), wanted, address)
-        built = Built(pickle.dumps(wanted.make), arithmetic.mode(), cores, libraries())
-        # one thread for each item that an actor may have
-        kept = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": 2}
-        hired = ray.remote(num_cpus=cores, num_gpus=int(wanted.gpu), **kept)(Actor)
-        crew = Crew(ray, lambda: hired.remote(built), n, wanted.unit, wanted.weigh)
+        crew = crew_of(ray, address, wanted)
         try:
             yield from crew.run(items, bar)
         finally:
             if kept_open:  # else they end with the connection, and Ray has nothing to say of what they had in hand
                 crew.end()
+
+
+def crew_of(ray: Any, address: str, wanted: Wanted) -> Crew:
+    """As many actors as are wanted and the cluster has places for; `Crew.end` ends them."""
+    n, cores = _places(machines(ray), wanted, address)
+    built = Built(pickle.dumps(wanted.make), arithmetic.mode(), cores, libraries())
+    # one thread for each item that an actor may have
+    kept: dict[str, Any] = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": AHEAD}
+    if address != LOCAL and arithmetic.mode() == "portable":
+        # before anything is imported; the processes of this machine's own cluster inherit it
+        kept["runtime_env"] = {"env_vars": arithmetic.variables()}
+    hired = ray.remote(num_cpus=cores, num_gpus=int(wanted.gpu), **kept)(Actor)
+    return Crew(ray, lambda: hired.remote(built), n, wanted.unit, wanted.weigh)
 
 
 def _places(there: list[dict[str, float]], wanted: Wanted, address: str) -> tuple[int, int]:

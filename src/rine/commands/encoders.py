@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rine.commands.options import PARAMS, plain_errors
 from rine.encoder.config import EncoderConfig
 from rine.params import read
+from rine.progress import progress
 from rine.terminal import printable
+
+if TYPE_CHECKING:
+    from rine.encoder.facts import Facts
 
 # Towers to begin with, and weights of each: of every family that is known to work
 FAMILIES = {
@@ -39,6 +45,7 @@ FAMILIES = {
     },
 }
 COLUMNS = ("encoder", "source", "weights", "blocks x width", "size", "tokens", "MB", "GFLOP", "licence", "here")
+_FEW = (1, 2)  # blocks that are tried without weights: all of a tower are alike
 MOST = 60  # of the catalogues' names that a pattern fits
 
 
@@ -47,11 +54,15 @@ def encoders(
         str,
         typer.Argument(help="Part of a name: all towers of both catalogues that have it. Default: a choice."),
     ] = "",
+    check: Annotated[
+        bool, typer.Option(help="Also build each, and run a picture through it: which work here?")
+    ] = False,
     params: Annotated[Path, typer.Option(help="The params file, whose own encoders come first.")] = PARAMS,
 ) -> None:
     """List towers: blocks, width, input, tokens, cost, licence, and whether the weights are on this machine.
 
-    Example: rine encoders dinov3
+    With --check each is built, and a tick says that it gives the tokens of a picture: of its weights where they are
+    here, else of random ones in two blocks. Example: rine encoders dinov3
     """
     with plain_errors("encoders"):
         from rich.console import Console
@@ -67,41 +78,66 @@ def encoders(
         if not entries:
             raise ValueError(f"no tower of open_clip's or timm's has {pattern!r} in its name")
         shown = Table(caption="MB, GFLOP: of what the tokens need. Read licences other than MIT and Apache first.")
-        for column in COLUMNS:
-            shown.add_column(column, no_wrap=column != "tokens")
-        for entry in entries:
-            shown.add_row(*(escape(printable(cell)) for cell in row(entry)))
+        for column in (*COLUMNS, "works") if check else COLUMNS:
+            shown.add_column(column, no_wrap=column not in {"tokens", "works"})
+        with progress(len(entries), "towers", "encoders") as bar:
+            for entry in entries:
+                shown.add_row(*(escape(printable(cell)) for cell in row(entry, check)))
+                bar.advance()
         console = Console()
         # in a narrow window or a file a table of ten columns would be cut to nothing
-        Console(width=max(console.width, 160)).print(shown)
+        Console(width=max(console.width, 170)).print(shown)
 
 
-def row(entry: EncoderConfig) -> list[str]:
+def row(entry: EncoderConfig, check: bool = False) -> list[str]:
     """What the table says of an entry: facts, or why it cannot be used."""
-    from dataclasses import replace
-
-    from rine.encoder.facts import facts
     from rine.encoder.weights import on_this_machine
 
     start = [entry.name, entry.catalogue, entry.pretrained]
     try:
-        try:
-            seen = facts(entry)
-        except ValueError:
-            seen = facts(replace(entry, token="mean"))  # no CLS
-        here = "random" if entry.pretrained == "random" else "yes" if on_this_machine(seen.tower, entry) else "no"
+        usable, seen = _usable(entry)
     except ValueError as error:
-        return [*start, "", "", f"unusable: {error}", "", "", "", ""]
+        return [*start, "", "", f"unusable: {error}", "", "", "", "", *(["no"] if check else [])]
+    here = on_this_machine(seen.tower, entry)
+    by_tap = "" if usable.tap == entry.tap else f" (tap: {usable.tap})"
     return [
         *start,
         f"{seen.depth} x {seen.width}",
         str(seen.tower.image_size),
-        ", ".join(seen.tokens),
+        ", ".join(seen.tokens) + by_tap,
         f"{seen.parameters * 4e-6:,.0f}",
         f"{seen.operations / 1e9:,.1f}",
         seen.tower.licence or ("" if entry.catalogue == "own" else "see its page"),
-        here,
+        "random" if entry.pretrained == "random" else "yes" if here else "no",
+        *([_tried(usable if here else replace(usable, pretrained="random", blocks=_FEW))] if check else []),
     ]
+
+
+def _usable(entry: EncoderConfig) -> tuple[EncoderConfig, Facts]:
+    """The entry, and what its tower is; where that gives no such token, with one that it gives."""
+    from rine.encoder.facts import facts
+
+    others: list[dict[str, Any]] = [{}, {"token": "mean"}, {"tap": "block"}, {"token": "mean", "tap": "block"}]
+    for other in others:
+        changed = replace(entry, **other)
+        with suppress(ValueError):
+            return changed, facts(changed)
+    return entry, facts(entry)  # to say what is wrong
+
+
+def _tried(entry: EncoderConfig) -> str:
+    """A tick for a tower that gives the tokens of a picture, or why it does not."""
+    import torch
+
+    from rine.encoder import load
+
+    try:
+        encoder = load(entry, "cpu")
+        size = encoder.image_size
+        encoder.encode(torch.arange(3 * size * size).remainder(251).to(torch.uint8).view(1, 3, size, size))
+    except ValueError as error:
+        return f"no: {error}"
+    return "✓"
 
 
 def _of_study(params: Path) -> list[EncoderConfig]:

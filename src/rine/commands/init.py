@@ -13,7 +13,7 @@ import typer
 from rine.commands.options import plain_errors
 
 VERSION_FILE = "rine.version"  # the code that every stage depends on, where there is no src/
-IGNORED = ("/data", "/artifacts/", "/.rine/", "/report/", "/dvc_plots/")
+IGNORED = ("/data", "/artifacts/", "/.rine/", "/report/", "/dvc_plots/", "__pycache__/")
 _CODE = re.compile(r"^\s+- src/rine/\S+\n", re.MULTILINE)
 _INSTALLED = Path(__file__).parents[1] / "study"  # as the wheel lays it out
 _CLONE = Path(__file__).parents[3]
@@ -56,7 +56,8 @@ def lay_out(folder: Path, profile: str, whole: bool = True) -> None:
         return
     name = "params.yaml" if profile == "sample" else f"pipeline/{profile}.yaml"
     shutil.copy(at / name, folder / "params.yaml")
-    shutil.copytree(at / "pipeline", folder / "pipeline", dirs_exist_ok=True)
+    compiled = shutil.ignore_patterns("__pycache__")  # as pip does to all that it installs
+    shutil.copytree(at / "pipeline", folder / "pipeline", ignore=compiled, dirs_exist_ok=True)
     shutil.copytree(at / config / "plots", folder / ".dvc" / "plots", dirs_exist_ok=True)
     shutil.copy(at / config / "config", folder / ".dvc" / "config")
     shutil.copy(at / ("dvcignore" if config == "dvc" else ".dvcignore"), folder / ".dvcignore")

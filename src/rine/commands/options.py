@@ -119,5 +119,7 @@ def prepare_libraries(mode: Mode) -> None:
     of one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # which holds texts for pandas, and by its own allocator takes nearly twice their size
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     arithmetic.use(mode)
     extensions.load()

@@ -11,7 +11,7 @@ from typing import Any
 
 from rine.caching.store import key, row_key
 from rine.features import shards
-from rine.features.features import read_rows
+from rine.features.features import read_table
 
 _ABOUT = "about.json"
 
@@ -34,10 +34,9 @@ def usage(store: Path, features: Path) -> Iterator[Held]:
     sets: dict[tuple[str, str], list[str]] = defaultdict(list)
     names: dict[str, str] = {}
     for file in sorted(features.glob("*/*/features.json")):
-        about = json.loads(file.read_text(encoding="utf-8"))
+        table, about = read_table(file.parent)
         encoder = key({name: value for name, value in about["encoder"].items() if name != "name"})
         names[encoder] = about["encoder"]["name"]
-        table = read_rows(file.parent / "rows.csv")
         own = {row_key(digest, view) for digest, view in zip(table["digest"], table["view"], strict=True)}
         for transform in about["transforms"].values():
             place = (encoder, key(transform))

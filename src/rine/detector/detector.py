@@ -26,12 +26,10 @@ from rine.encoder import Encoder
 from rine.heads import Head
 from rine.models import checkpoint
 from rine.pixels.crops import CropRule, crops_of
-from rine.pixels.pictures import UnreadablePicture
+from rine.pixels.pictures import MAX_PIXELS, UnreadablePicture
 from rine.provenance import Provenance
 from rine.scores import calibration as calibrations
 from rine.scores.calibration import Calibration
-
-MAX_PIXELS = 100_000_000  # pixels a picture: 300 MB decoded; the limit of `prepare` too
 
 
 @dataclass(frozen=True, eq=False, repr=False)

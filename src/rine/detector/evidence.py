@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, computed_field
+from pydantic.dataclasses import dataclass as described
 
 from rine.detector.origin import Origin
 from rine.detector.verdict import Verdict
@@ -58,12 +60,12 @@ class Change:
     logit: float
 
 
-@dataclass(frozen=True)
+@described(frozen=True)
 class Explanation:
-    """A verdict with its evidence; `same` of the changes left the verdict as it was.
+    """A verdict with its evidence, as `rine explain` writes it and the server answers it.
 
-    `judged` squares made the verdict, those of `map` show what it would have been elsewhere; `origin` says what the
-    evidence is of and how far it goes.
+    `judged` squares made the verdict, those of `map` show what it would have been elsewhere; `same` of the changes left
+    the verdict as it was; `origin` says what the evidence is of and how far it goes.
     """
 
     verdict: Verdict
@@ -75,14 +77,17 @@ class Explanation:
     changes: list[Change]
     origin: Origin
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated properties
     @property
     def same(self) -> int:
         return sum(change.verdict == self.verdict.verdict for change in self.changes)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def stability(self) -> str:
         return f"stable in {self.same} of {len(self.changes)}"
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def headline(self) -> str:
         """The verdict in plain words."""
@@ -99,6 +104,7 @@ class Explanation:
             shown[cell.top : cell.top + cell.size, cell.left : cell.left + cell.size] = True
         return float(shown.mean())
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def looked_at(self) -> str:
         """What of the picture was looked at, in plain words."""
@@ -127,5 +133,4 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        words = {"headline": self.headline, "looked_at": self.looked_at}
-        return asdict(self) | {"same": self.same, "stability": self.stability} | words
+        return TypeAdapter(Explanation).dump_python(self)

@@ -142,13 +142,13 @@ def _weights(encoder: EncoderConfig, head: HeadConfig) -> dict[str, Any]:
     Else None, and the SHA-256 of the file that open_clip would download, where its address bears it.
     """
     _check_shape(encoder, head)
-    if encoder.pretrained == "random" or Path(encoder.pretrained).expanduser().is_file():
+    if not encoder.tag:
         from rine.encoder import load
 
         return {"weights": load(encoder, "cpu", "fp32").weights_digest}
     from open_clip.pretrained import get_pretrained_cfg
 
-    address = (get_pretrained_cfg(str(encoder.model), encoder.pretrained) or {}).get("url", "")
+    address = (get_pretrained_cfg(str(encoder.model), encoder.tag) or {}).get("url", "")
     sha256 = re.findall(r"[0-9a-f]{64}", address)
     return {"weights": None} | ({"file_sha256": sha256[0]} if sha256 else {})
 

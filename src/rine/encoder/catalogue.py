@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rine.encoder import tags
 from rine.encoder.config import EncoderConfig, TowerConfig
+from rine.encoder.tags import UnknownTower
 
 Colour = tuple[float, ...]
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -26,10 +27,6 @@ _AFTER_THE_BLOCKS = {
     "attentional_pool", "attn_pooler_heads", "attn_pooler_queries", "final_ln_after_pool", "output_tokens", "pool_type",
     "pos_embed_type",
 }  # fmt: skip
-
-
-class UnknownTower(ValueError):
-    """A name or setting that no catalogue has; the message says what there is."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,13 @@ class Tower:
 
 
 def look_up(config: EncoderConfig) -> Tower:
-    """The tower that an entry names; raises `UnknownTower` with what there is and the nearest name."""
+    """The tower that an entry names; raises `UnknownTower` with what there is and the nearest name.
+
+    Weights that it names by a path are not looked for: where their tokens are known already, no one needs them.
+    """
     if isinstance(config.model, TowerConfig):
+        if config.tag:
+            raise UnknownTower(f"pretrained = {config.pretrained!r}; of an own tower: random, or a file")
         return _own(config.model)
     if config.catalogue == "timm":
         return _of_timm(config.model, config.model, config)
@@ -86,7 +88,7 @@ def _of_open_clip(name: str, config: EncoderConfig) -> Tower:
         raise UnknownTower(f"{name!r} is a ResNet; RINE needs a ViT, whose blocks have a CLS token: say ViT-L-14")
     if other := sorted(vision.keys() - _SHAPE - _AFTER_THE_BLOCKS):
         raise UnknownTower(f"{name!r} has blocks of another make ({', '.join(other)}); ViT-L-14 has CLIP's")
-    size = vision["image_size"]
+    weights, size = tags.of_open_clip(name, config.tag), vision["image_size"]
     if config.image_size not in {None, size}:
         raise UnknownTower(
             f"image_size = {config.image_size}: {name!r} takes {size} pixels a side; towers of source timm can be "
@@ -103,16 +105,12 @@ def _of_open_clip(name: str, config: EncoderConfig) -> Tower:
         ln_pre=not vision.get("no_ln_pre", False),
         layer_scale=vision.get("ls_init_value"),
     )
-    return Tower(name, None, shape, size, *_colours(name, config.pretrained))
-
-
-def _colours(name: str, pretrained: str) -> tuple[Colour, Colour]:
-    """What the weights were trained with. Of random weights and of files that have no tag: the architecture's."""
-    if pretrained not in {"random", "openai"} and not is_file(pretrained):
-        record = tags.open_clip_tag(name, pretrained)
-        if record:
-            return tuple(record["mean"]), tuple(record["std"])
-    return _IMAGENET if "CLIPA" in name else _CLIP
+    if weights.get("quick_gelu") and not shape.quick_gelu:  # of which open_clip only warns
+        right = f"{name}-quickgelu"
+        raise UnknownTower(f"{config.tag!r} was trained with QuickGELU, {name!r} is not: name the model {right!r}")
+    # of random weights and of files that have no tag: the architecture's
+    mean, std = _IMAGENET if "CLIPA" in name else _CLIP
+    return Tower(name, None, shape, size, tuple(weights.get("mean", mean)), tuple(weights.get("std", std)))
 
 
 def _of_timm(model: str, arch: str, config: EncoderConfig) -> Tower:
@@ -123,14 +121,16 @@ def _of_timm(model: str, arch: str, config: EncoderConfig) -> Tower:
         raise UnknownTower(f"model = {arch!r}: say model: {stem} and pretrained: {tag}")
     if not timm.is_model(arch):
         raise UnknownTower(f"timm has no model {arch!r}; {nearest(arch, timm.list_models())}")
-    tag = config.pretrained if config.catalogue == "timm" else ""
-    if not (about := tags.timm_tag(arch, tag) or timm.get_pretrained_cfg(arch)):
+    own = config.catalogue == "timm"
+    weights = {} if own else tags.of_open_clip(model, config.tag)
+    about = tags.of_timm(arch, config.tag if own else "") or timm.get_pretrained_cfg(arch)
+    if not about:
         raise UnknownTower(f"timm does not say what input {arch!r} takes; name one that has published weights")
+    quick = arch.replace("_clip_", "_clip_quickgelu_")
+    if own and config.tag and quick != arch and config.tag in tags.timm_tags(quick):
+        raise UnknownTower(f"{config.tag!r} was trained with QuickGELU, {arch!r} is not: name the model {quick!r}")
     licence = about.license or ""
-    mean, std = tuple(about.mean), tuple(about.std)
-    if config.catalogue == "open_clip" and not is_file(config.pretrained) and config.pretrained != "random":
-        found = tags.open_clip_tag(model, config.pretrained)
-        mean, std = tuple(found.get("mean", mean)), tuple(found.get("std", std))
+    mean, std = tuple(weights.get("mean", about.mean)), tuple(weights.get("std", about.std))
     size = config.image_size or _open_clip_size(model) or tags.own_size(arch)
     return Tower(model, arch, None, size, mean, std, licence)
 
@@ -145,11 +145,6 @@ def _open_clip_size(name: str) -> int | None:
 def open_clip_names() -> list[str]:
     """All names in open_clip's catalogue."""
     return sorted(file.stem for file in _open_clip_models().glob("*.json"))
-
-
-def is_file(pretrained: str) -> bool:
-    """Whether `pretrained` is a file of weights, not a tag of a catalogue."""
-    return Path(pretrained).expanduser().is_file()
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from rine.values import STRICT, Count, Layers, Seed
 
+_FILES = {".safetensors", ".pt", ".pth", ".bin"}
 MOST_NUMBERS = 10_000_000_000  # of an own tower: 40 GB
 
 Source = Literal["open_clip", "timm", "own"]
@@ -82,6 +84,18 @@ class EncoderConfig:
         if self.token == "pooled" and (self.tap != "norm2" or self.blocks != "all"):
             raise ValueError("token = 'pooled' is one vector after the last block: leave tap and blocks out")
         return self
+
+    @property
+    def file(self) -> Path | None:
+        """The file of weights that it names, there or not; None of random ones and of a catalogue's."""
+        path = Path(self.pretrained).expanduser()
+        named = "/" in self.pretrained or path.suffix in _FILES or path.is_file()
+        return path if named and self.pretrained != "random" else None
+
+    @property
+    def tag(self) -> str:
+        """The catalogue's name of its weights; empty of random ones and of a file's."""
+        return "" if self.pretrained == "random" or self.file else self.pretrained
 
     @property
     def catalogue(self) -> Source:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from rine.encoder.catalogue import Tower, look_up
-from rine.encoder.config import EncoderConfig
-from rine.encoder.rows import layout
+from rine.encoder.config import EncoderConfig, TowerConfig
+from rine.encoder.rows import layout, tokens
+from rine.files import note, noted
+from rine.paths import store_folder
 
 if TYPE_CHECKING:
     from rine.encoder.hooked import Hooked
@@ -29,13 +34,35 @@ class Facts:
 
 
 def token_shape(config: EncoderConfig) -> tuple[int, int]:
-    """Blocks and width (L, D) of an entry's tokens; of a plain tower without importing torch."""
+    """Blocks and width (L, D) of an entry's tokens; of a plain tower without importing torch.
+
+    Raises `ValueError` for an entry whose tower, weights' tag, size, tap, token or block there is not.
+    """
     tower = look_up(config)
     if tower.shape is not None:
         rows, blocks = layout(tower, config)
         return len(blocks), rows.n * tower.shape.width
     body = _sketch(tower, config)
     return len(body.blocks), body.width
+
+
+def remembered(config: EncoderConfig) -> tuple[int, int, int]:
+    """Pixels a side, and blocks and width (S, L, D) of an entry's tokens; raises as `token_shape` does.
+
+    Of a tower that no file of ours describes they are found once on this machine: timm's import, and PyTorch's with
+    it, would cost every stage of a study some seconds.
+    """
+    if isinstance(config.model, TowerConfig):
+        return (config.model.image_size, *token_shape(config))
+    versions = {name: version(name) for name in ("timm", "open_clip_torch")}
+    entry = {key: value for key, value in config.entry().items() if key not in {"name", "seed"}}
+    key, file = json.dumps([versions, entry], sort_keys=True), store_folder("index") / "towers.json"
+    if (found := noted(file).get(key)) is None:
+        found = [look_up(config).image_size, *token_shape(config)]
+        with suppress(OSError):  # a store that cannot be written to is said by what needs it
+            note(file, {key: found})
+    size, n_blocks, width = found
+    return size, n_blocks, width
 
 
 def facts(config: EncoderConfig) -> Facts:
@@ -50,12 +77,11 @@ def facts(config: EncoderConfig) -> Facts:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         body(torch.zeros(1, 3, size, size, device="meta"))
     depth, width, cls, registers = body.made_of
-    tokens = [*(["cls", "mean", "cls+mean"] if cls else ["mean"]), *(["cls+registers"] if cls and registers else [])]
     return Facts(
         tower,
         depth,
         width,
-        (*tokens, "pooled"),
+        tokens(cls, registers),
         len(body.blocks),
         body.width,
         sum(parameter.numel() for parameter in body.parameters()),

@@ -44,7 +44,6 @@ def build(tower: Tower, config: EncoderConfig) -> Hooked:
             n_bytes = 4 * sum(value.numel() for value in _create(tower).state_dict().values())
         file = weights.locate(tower, config, n_bytes / 1e6)
         state, _ = files.read(file)
-        weights.with_its_activation(tower, config, file, openai=False)
         trunk = _filled(tower, state, f"{file} ({config.name})")
     return Hooked(trunk, seen.rows, seen.blocks, seen.depth)
 

@@ -29,10 +29,12 @@ class Rows:
     registers: int
 
     def __post_init__(self) -> None:
-        if "cls" in self.token and not self.cls:
-            raise UnusableTower(f"token = {self.token!r}: the tower has no CLS token; say token: mean")
-        if "registers" in self.token and not self.registers:
-            raise UnusableTower(f"token = {self.token!r}: the tower has no registers; say token: cls or cls+mean")
+        there = tokens(self.cls, self.registers)
+        if self.token not in there:
+            lacks = "no registers" if self.cls else "no CLS token"
+            raise UnusableTower(
+                f"token = {self.token!r}: the tower has {lacks}; it gives {', '.join(there)}: say token: {there[0]}"
+            )
 
     @property
     def n(self) -> int:
@@ -51,6 +53,15 @@ class Rows:
         import torch  # here alone: what a token is can be asked without it
 
         return torch.cat([x[:, 0], mean], dim=1)
+
+
+def tokens(cls: bool, registers: int) -> tuple[Token, ...]:
+    """What `token` may be, of a tower with such rows before its patches."""
+    if not cls:
+        return ("mean", "pooled")
+    return (
+        ("cls", "mean", "cls+mean", "cls+registers", "pooled") if registers else ("cls", "mean", "cls+mean", "pooled")
+    )
 
 
 def layout(tower: Tower, config: EncoderConfig) -> tuple[Rows, tuple[int, ...]]:

@@ -2,7 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
+
+from rine.values import did_you_mean
+
+# OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
+# what lies on this machine is found without importing open_clip
+_OPENAI = {
+    "ViT-B-32": {"url": "ViT-B-32.pt", "hf_hub": "timm/vit_base_patch32_clip_224.openai/"},
+    "ViT-B-16": {"url": "ViT-B-16.pt", "hf_hub": "timm/vit_base_patch16_clip_224.openai/"},
+    "ViT-L-14": {"url": "ViT-L-14.pt", "hf_hub": "timm/vit_large_patch14_clip_224.openai/"},
+    "ViT-L-14-336": {"url": "ViT-L-14-336px.pt", "hf_hub": "timm/vit_large_patch14_clip_336.openai/"},
+}
+
+
+class UnknownTower(ValueError):
+    """A name or setting that no catalogue has; the message says what there is."""
+
+
+def of_open_clip(name: str, tag: str) -> dict[str, Any]:
+    """open_clip's record of a model's weights; empty without a tag, and of OpenAI's, which have all by default.
+
+    Raises `UnknownTower` for a tag that it has not.
+    """
+    if not tag or openais(name, tag):
+        return {}
+    return open_clip_tag(name, tag) or _no_tag("open_clip", name, tag, open_clip_tags(name))
+
+
+def of_timm(arch: str, tag: str) -> Any:
+    """timm's record of an architecture's weights, None without a tag; raises `UnknownTower` for one that it has not."""
+    return (timm_tag(arch, tag) or _no_tag("timm", arch, tag, timm_tags(arch))) if tag else None
+
+
+def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> NoReturn:
+    raise UnknownTower(
+        f"pretrained = {tag!r} is no file here, and {whose} has no such weights for {model!r}; "
+        f"allowed: random, a path to a file, or one of {there}{did_you_mean(tag, ['random', *there])}"
+    )
+
+
+def openais(name: str, tag: str) -> dict[str, str]:
+    """Where OpenAI's weights of a model of open_clip's lie; empty where they are another's, or there are none."""
+    return _OPENAI.get(name.removesuffix("-quickgelu"), {}) if tag == "openai" else {}
 
 
 def own_size(arch: str) -> int:

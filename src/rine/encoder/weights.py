@@ -11,20 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from rine.encoder import catalogue, tags
+from rine.encoder import tags
 from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
 from rine.encoder.files import WeightsError
-from rine.values import did_you_mean
 
-# OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
-# what lies on this machine is found without importing open_clip
-_OPENAI = {
-    "ViT-B-32": {"url": "ViT-B-32.pt", "hf_hub": "timm/vit_base_patch32_clip_224.openai/"},
-    "ViT-B-16": {"url": "ViT-B-16.pt", "hf_hub": "timm/vit_base_patch16_clip_224.openai/"},
-    "ViT-L-14": {"url": "ViT-L-14.pt", "hf_hub": "timm/vit_large_patch14_clip_224.openai/"},
-    "ViT-L-14-336": {"url": "ViT-L-14-336px.pt", "hf_hub": "timm/vit_large_patch14_clip_336.openai/"},
-}
 _PATIENCE = 2.0  # seconds that a place of weights may take to answer at all
 _FREE = {"apache-2.0", "mit", "bsd-3-clause"}
 
@@ -34,33 +25,26 @@ def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) 
 
     Raises `WeightsError` that says which file to get, how large it is and under which licence, and where to put it.
     """
-    if catalogue.is_file(config.pretrained):
-        return Path(config.pretrained).expanduser()
-    if config.catalogue == "own":
-        raise WeightsError(f"pretrained = {config.pretrained!r} is no file here; of an own tower: random, or a file")
     if here := on_this_machine(tower, config):
         return here
+    if config.file:
+        raise WeightsError(f"pretrained = {config.pretrained!r}: there is no such file")
     if config.catalogue == "timm":
-        return _from_timm(tower, config.pretrained, megabytes)
-    record = tags.open_clip_tag(tower.model, config.pretrained)
-    if not record:
-        raise _no_tag("open_clip", tower.model, config.pretrained, tags.open_clip_tags(tower.model))
-    return _from_open_clip(tower.model, config.pretrained, record)
+        return _from_timm(tower, config.tag, megabytes)
+    return _from_open_clip(tower.model, config.tag, tags.open_clip_tag(tower.model, config.tag))
 
 
 def on_this_machine(tower: Tower, config: EncoderConfig) -> Path | None:
     """The file where it lies already, in a cache of a hub's or by its own path; None where it does not."""
-    tag = config.pretrained
-    if catalogue.is_file(tag):
-        return Path(tag).expanduser()
-    if tag == "random" or config.catalogue == "own":
+    if config.file:
+        return config.file if config.file.is_file() else None
+    if not (tag := config.tag):
         return None
     if config.catalogue == "timm":
         assert tower.arch is not None
         timms = tags.timm_tag(tower.arch, tag)
         return _cached(timms.hf_hub_id, [timms.hf_hub_filename or "model.safetensors"]) if timms else None
-    openais = _OPENAI.get(tower.model.removesuffix("-quickgelu")) if tag == "openai" else None
-    record = openais or tags.open_clip_tag(tower.model, tag)
+    record = tags.openais(tower.model, tag) or tags.open_clip_tag(tower.model, tag)
     target = _in_open_clips_cache(record.get("url", ""))
     if target and target.is_file():
         return target
@@ -69,32 +53,18 @@ def on_this_machine(tower: Tower, config: EncoderConfig) -> Path | None:
 
 
 def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai: bool) -> Tower:
-    """The tower with the activation that its weights were trained with; open_clip only warns where the two differ.
+    """A plain tower with the activation that its weights were trained with; open_clip only warns where the two differ.
 
-    Raises `WeightsError` for weights of the other activation, or that seem to be.
+    A tag's is known to the catalogue. Raises `WeightsError` for a file of weights that seem to be of the other.
     """
-    model, pretrained = tower.model, config.pretrained
-    if tower.shape is None:
-        quick = (tower.arch or "").replace("_clip_", "_clip_quickgelu_")
-        if quick != tower.arch and config.catalogue == "timm" and pretrained in tags.timm_tags(quick):
-            raise WeightsError(f"{pretrained!r} was trained with QuickGELU, {model!r} is not: name the model {quick!r}")
-        return tower
-    if openai or pretrained == "openai":
+    assert tower.shape is not None
+    if openai or config.tag == "openai":
         return replace(tower, shape=replace(tower.shape, quick_gelu=True))
-    here = tower.shape.quick_gelu
-    if catalogue.is_file(pretrained) or config.catalogue == "own":
-        if not here and "openai" in str(file.resolve()).lower():
-            raise WeightsError(
-                f"{file.resolve()} seems to hold OpenAI's weights in open_clip's form, which need QuickGELU and do not "
-                f"say so: name the model {model + '-quickgelu'!r}, or take OpenAI's own .pt file; if they are not "
-                "OpenAI's, rename the file"
-            )
-    elif bool(tags.open_clip_tag(model, pretrained).get("quick_gelu", False)) != here:
-        plain = model.removesuffix("-quickgelu")
-        right = plain if here else f"{plain}-quickgelu"
+    if config.file and not tower.shape.quick_gelu and "openai" in str(file.resolve()).lower():
         raise WeightsError(
-            f"{pretrained!r} was trained with {'GELU' if here else 'QuickGELU'}, {model!r} is not: "
-            f"name the model {right!r}"
+            f"{file.resolve()} seems to hold OpenAI's weights in open_clip's form, which need QuickGELU and do not "
+            f"say so: name the model {tower.model + '-quickgelu'!r}, or take OpenAI's own .pt file; if they are not "
+            "OpenAI's, rename the file"
         )
     return tower
 
@@ -102,8 +72,6 @@ def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai:
 def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
     assert tower.arch is not None
     record = tags.timm_tag(tower.arch, tag)
-    if record is None:
-        raise _no_tag("timm", tower.arch, tag, tags.timm_tags(tower.arch))
     file = record.hf_hub_filename or "model.safetensors"
 
     def fetch() -> str:
@@ -163,13 +131,6 @@ def _reach(address: str) -> None:
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else parts
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 443)
     socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
-
-
-def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> WeightsError:
-    return WeightsError(
-        f"pretrained = {tag!r} is no file here, and {whose} has no such weights for {model!r}; "
-        f"allowed: random, a path to a file, or one of {there}{did_you_mean(tag, ['random', *there])}"
-    )
 
 
 def _in_open_clips_cache(url: str) -> Path | None:

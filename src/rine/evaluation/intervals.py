@@ -133,9 +133,9 @@ class Scored:
 
 def scored(images: pd.DataFrame, test_sets: Sequence[TestSet], logits: np.ndarray) -> Scored:
     """Runs with logits (K, N) on the test sets of a table of N pictures; a picture is told by its content."""
-    place = images[list(PICTURE)].astype(str).agg("\n".join, axis=1)
-    digest = images["digest"].astype(str)
-    ids, names = pd.factorize(digest.where(digest != "", place) + "\n" + images["label"].astype(str))
+    columns = [images[column].astype(str).astype(object) for column in (*PICTURE, "digest", "label")]
+    named = ["\n".join((digest or "\n".join(place), label)) for *place, digest, label in zip(*columns, strict=True)]
+    ids, names = pd.factorize(np.array(named, dtype=object))
     return Scored(test_sets, logits, ids, np.asarray(names, dtype=str))
 
 

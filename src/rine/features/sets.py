@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine.features import Features
+from rine.features import Features, table
 
 # which test pictures belong to which training set (section 4 of the paper)
 TEST_SET = {"train": "test", "ldm": "synthbuster"}
@@ -43,18 +43,15 @@ class Sets:
         A picture that several data sets bring is that of the first. Raises `ValueError` for a class without a picture.
         """
         parts = (self.train, self.val)
-        if not classes:
-            train, val = (part.select(once(part.rows)) for part in parts)
-            return replace(self, train=train, val=val, brought=self.train.rows)
-        there = sorted({*self.train.rows["category"], *self.val.rows["category"]})
+        there = sorted({name for part in parts for name in part.rows["category"].unique()})
         if unknown := sorted(set(classes) - set(there)):
             raise ValueError(
                 f"`settings` names {unknown}, of which {self.folder / self.training_set} has no picture; "
                 f"its classes are {there}"
             )
-        train, val = (part.select(part.rows["category"].isin(list(classes)).to_numpy()) for part in parts)
-        brought = train.rows
-        train, val = (part.select(once(part.rows)) for part in (train, val))
+        train, val = (part.select(_of_classes(part.rows, classes)) for part in parts)
+        rows = self.train.rows
+        brought = rows[rows["category"].isin(list(classes))] if classes else rows
         return replace(self, train=train, val=val, classes=tuple(classes), brought=brought)
 
     def without(self, sources: Collection[str]) -> np.ndarray:
@@ -82,8 +79,15 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
 
 def once(rows: pd.DataFrame) -> np.ndarray:
     """Mask (N,) of the rows of each picture's first source: data sets that share real pictures count them once."""
-    first = rows.groupby(["digest", "label"], sort=False)["source"].transform("first")
-    return (rows["source"] == first).to_numpy(bool)
+    source = pd.factorize(rows["source"])[0]
+    return source == source[table.firsts(rows, ("digest", "label"))]
+
+
+def _of_classes(rows: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Mask (N,) of the rows of these classes (all: none named), each picture's of its first source among them."""
+    mask = rows["category"].isin(list(classes)).to_numpy(bool, copy=True) if classes else np.ones(len(rows), bool)
+    mask[mask] = once(rows if mask.all() else rows.loc[mask, ["digest", "label", "source"]])
+    return mask
 
 
 def share(digests: pd.Series, fraction: float, seed: int) -> np.ndarray:

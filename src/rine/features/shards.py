@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 SUFFIX = ".safetensors"
+_CHUNK = 4 << 20  # bytes
 
 
 class ShardError(ValueError):
@@ -41,3 +43,12 @@ def copy_rows(out: np.ndarray, maps: list[np.ndarray], shard: np.ndarray, row: n
         rows = [maps[number][i] for number, i in zip(shard.tolist(), row.tolist(), strict=True)]
         # one call for all: row by row, Python takes half as long again as the copy
         np.concatenate(rows, out=out.reshape(-1, out.shape[-1]))
+
+
+def digest_of(path: Path) -> str:
+    """xxh3-128 of a file, 32 hex digits."""
+    total = xxhash.xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_CHUNK):
+            total.update(block)
+    return total.hexdigest()

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from rine.features import table
 from rine.features.table import PICTURE
 from rine.heads.head import Head
 from rine.heads.tokens import TokenSet, ahead
@@ -36,10 +37,10 @@ def score(heads: Sequence[Head], runs: pd.DataFrame, sets: Sequence[TokenSet], d
     """
     images, values = [], []
     for features in sets:
-        rows, means = mean_over_views(features.rows, logits(heads, features, device))
-        images.append(rows[IMAGE_COLUMNS])
+        rows, means = mean_over_views(features.rows[IMAGE_COLUMNS], logits(heads, features, device))
+        images.append(rows)
         values.append(means)
-    return ImageScores(runs, pd.concat(images, ignore_index=True), np.concatenate(values, axis=1))
+    return ImageScores(runs, table.joined(images), np.concatenate(values, axis=1))
 
 
 @torch.inference_mode()
@@ -84,10 +85,9 @@ def mean_over_views(rows: pd.DataFrame, values: np.ndarray) -> tuple[pd.DataFram
     The ten-crop rule: the mean of the ten logits, then the sigmoid. Pictures keep the order of their first
     rows.
     """
-    picture = rows.groupby(list(PICTURE), sort=False).ngroup().to_numpy()
+    first, picture = np.unique(table.firsts(rows, PICTURE), return_inverse=True)
     counts = np.bincount(picture)
     means = np.empty((len(values), len(counts)), np.float32)
     for mean, row in zip(means, values, strict=True):
         mean[:] = np.bincount(picture, weights=row, minlength=len(counts)) / counts  # summed in float64
-    first = ~pd.Series(picture).duplicated().to_numpy()
-    return rows[first].reset_index(drop=True), means
+    return rows.iloc[first].reset_index(drop=True), means

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from rine.features import table
 from rine.features.table import PICTURE
 
 T = TypeVar("T")
@@ -36,15 +37,21 @@ def rows_by_picture(rows: pd.DataFrame) -> np.ndarray:
     Sorted by content, so that batches depend neither on the order of the table nor on where pictures lie; pictures that
     are one file, or copies of one, stand together.
     """
-    names = ["digest", *PICTURE]
-    table = rows[names].assign(view=rows["view"].astype(int).to_numpy(), row=np.arange(len(rows)))
-    table = table.sort_values([*names, "view"], kind="stable")
-    views = table.groupby(names)["view"].apply(tuple)
-    expected = tuple(sorted(table["view"].unique()))
-    bad = views[views.map(lambda there: there != expected)]
-    if len(bad):
-        raise ValueError(f"every training picture needs the views {expected}; {bad.index[0]} has {bad.iloc[0]}")
-    return table["row"].to_numpy(copy=True).reshape(len(views), -1)
+    which, names = pd.factorize(rows["view"])
+    views = np.asarray(names).astype(int)[which]
+    expected = np.unique(views)
+    keys = [*table.ordered(rows["digest"]), table.pictures(rows)]
+    order = np.lexsort((views, *reversed(keys)))
+    starts = np.flatnonzero(table.begins(keys, order))
+    if not np.array_equal(views[order], np.tile(expected, len(starts))):
+        for its in np.split(order, starts[1:]):
+            if not np.array_equal(views[its], expected):
+                name = tuple(rows[["digest", *PICTURE]].iloc[its[0]])
+                there = tuple(views[its].tolist())
+                raise ValueError(
+                    f"every training picture needs the views {tuple(expected.tolist())}; {name} has {there}"
+                )
+    return order.reshape(len(starts), -1)
 
 
 def ahead(make: Callable[[T], Tensor], items: Iterable[T]) -> Iterator[Tensor]:

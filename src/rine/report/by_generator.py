@@ -131,10 +131,16 @@ def generator_figure(study: Study, key: str, ours: pd.DataFrame) -> Figure:
     """Ours and published by generator, as a figure."""
     data = beside_published(ours, study.published_models, study.title)
     columns = ["panel", "series", "generator", "ours", "published"]
+    title, says = "By generator", "One row a generator, a diamond for what was scored here."
+    if data["published"].notna().any():
+        title, says = (
+            "Ours and published by generator",
+            "One row a generator: a diamond for ours, a circle for published.",
+        )
     return Figure(
         key,
-        "Ours and published by generator",
-        "One row a generator: a diamond for ours, a circle for published.",
+        title,
+        says,
         lambda: draw_beside(data),
         data.assign(panel=data["setting"], series=data["metric"].map(PANELS))[columns],
     )
@@ -158,8 +164,9 @@ def draw_beside(table: pd.DataFrame) -> Drawing:
             rows = table[(table["setting"] == setting) & (table["metric"] == metric)]
             values = rows.set_index("generator").reindex(names)
             panel = axes[row, column]
-            panel.hlines(places, values["ours"], values["published"], color="#999999", linewidth=1)
-            panel.plot(values["published"], places, "o", label="published", mfc="white", mec=EDGE)
+            if table["published"].notna().any():
+                panel.hlines(places, values["ours"], values["published"], color="#999999", linewidth=1)
+                panel.plot(values["published"], places, "o", label="published", mfc="white", mec=EDGE)
             panel.plot(values["ours"], places, "D", label="ours", mfc="#2c77b0", mec=EDGE, mew=0.4)
             panel.set_yticks(places, names)
             panel.set_ylim(-0.6, len(names) - 0.4)

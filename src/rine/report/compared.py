@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from rine.report.bars import draw_bars
+from rine.evaluation.intervals import Interval
+from rine.report.bars import BANDS, draw_bars, with_bands
 from rine.report.by_setting import setting_table
+from rine.report.estimates import Intervals
 from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.section import Figure, long
 from rine.report.study import Study
@@ -19,17 +21,16 @@ def compared_table(
     key: str,
     heading: str,
     scores: pd.DataFrame,
-    images: str,
+    intervals: Intervals,
     names: Mapping[str, str],
     whole: str = "Whole method",
 ) -> Table:
     """Accuracy and AP of each variant in `scores`, and the difference from the reported model of the same setting.
 
-    `names` maps a value of the column `variant` to its row's name; `images` is the folder of the variants' scores of
-    pictures, for `Study.images`; `whole` names the row of the reported models.
+    `names` maps a value of the column `variant` to its row's name; `intervals` are the variants'; `whole` names the row
+    of the reported models.
     """
     settings, own = settings_of(scores), study.model_intervals
-    intervals = study.intervals(study.images(images), "variant")
     base = study.reported.groupby("setting", sort=False)[list(PAPER_METRICS)].mean()
     means = scores.groupby(["setting", "variant"], sort=False)[list(PAPER_METRICS)].mean()
 
@@ -49,12 +50,25 @@ def compared_table(
 
 
 def compared_figure(
-    study: Study, key: str, title: str, scores: pd.DataFrame, names: Mapping[str, str], whole: str
+    study: Study,
+    key: str,
+    title: str,
+    scores: pd.DataFrame,
+    intervals: Intervals,
+    names: Mapping[str, str],
+    whole: str,
 ) -> Figure:
     """The same as bars; `whole` names the bars of the reported models."""
     full = study.reported[study.reported["setting"].isin(scores["setting"].unique())]
-    parts = [full.assign(name=whole)]
+    parts = [full.assign(name=whole, variant="")]
     parts += [scores[scores["variant"] == variant].assign(name=name) for variant, name in names.items()]
-    means = pd.concat(parts).groupby(["setting", "name"], sort=False)[list(PAPER_METRICS)].mean().reset_index()
+    keys = ["setting", "name", "variant"]
+    means = pd.concat(parts).groupby(keys, sort=False)[list(PAPER_METRICS)].mean().reset_index()
+
+    def band(row: pd.Series, metric: str) -> Interval | None:
+        own = study.model_intervals if not row["variant"] else intervals
+        return own.of(row["setting"], metric, value=row["variant"])
+
+    means = with_bands(means, band)
     data = long(means.assign(panel=means["setting"]), ["panel", "name"], "series")
-    return Figure(key, title, "One bar a setting, with its value.", lambda: draw_bars(means), data)
+    return Figure(key, title, f"One bar a setting, with its value{BANDS}.", lambda: draw_bars(means), data)

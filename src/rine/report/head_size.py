@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from rine.encoder.facts import token_shape
+from rine.encoder.facts import remembered
 from rine.params import Params
 
 # blocks and width of the ViTs that open_clip and OpenAI name by a letter
@@ -26,7 +26,7 @@ def encoder_sizes(params: Params | None, *scores: pd.DataFrame) -> dict[str, tup
     """(blocks, width) of an encoder's tokens by its name: as the params say, else as the name tells."""
     names = {name for table in scores for name in table["backbone"].unique()}
     told = {name: size for name in sorted(names) if (size := vit_size(name))}
-    return told | {each.name: token_shape(each) for each in (params.encoders.values() if params else ())}
+    return told | {each.name: remembered(each)[1:] for each in (params.encoders.values() if params else ())}
 
 
 def n_parameters(q: int, proj_dim: int, n_blocks: int, width: int) -> int:

@@ -19,6 +19,7 @@ from rine.report.rules import UNSEEN, rule_value
 from rine.report.study import Study
 from rine.scores import ImageScores, ScoresError, summarise, test_sets_of, validation
 from rine.scores.calibration import Calibration, fit
+from rine.scores.of_runs import roc_auc_of_runs
 from rine.scores.test_sets import with_both_classes
 
 BASELINE = "baseline:"
@@ -64,10 +65,7 @@ class Method:
 
     def auc(self, test_sets: pd.DataFrame) -> float:
         """Mean over generators and runs of the area under the ROC curve."""
-        from sklearn.metrics import roc_auc_score
-
-        sets = self.sets(test_sets)
-        areas = [roc_auc_score(each.labels, run[each.rows]) for each in sets for run in self._logits]
+        areas = [roc_auc_of_runs(each.labels, self._logits[:, each.rows]) for each in self.sets(test_sets)]
         return float(np.mean(areas)) if areas else float("nan")
 
     def at_threshold(self, test_sets: pd.DataFrame) -> tuple[float, float]:

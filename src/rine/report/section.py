@@ -57,6 +57,12 @@ Report = Mapping[Section, Content]
 
 
 def long(table: pd.DataFrame, keep: Sequence[str], into: str) -> pd.DataFrame:
-    """A row for each of accuracy and AP: the column `into` ("panel" or "series") names the metric, `value` holds it."""
-    parts = [table[list(keep)].assign(**{into: name}, value=table[metric]) for metric, name in PANELS.items()]
+    """A row for each of accuracy and AP: the column `into` ("panel" or "series") names the metric, `value` holds it.
+
+    Where there are acc_low, acc_high, ap_low, ap_high, `low` and `high` hold the interval.
+    """
+    parts = []
+    for metric, name in PANELS.items():
+        ends = {end: table[f"{metric}_{end}"] for end in ("low", "high") if f"{metric}_{end}" in table}
+        parts.append(table[list(keep)].assign(**{into: name}, value=table[metric], **ends))
     return pd.concat(parts, ignore_index=True)

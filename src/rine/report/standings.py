@@ -81,7 +81,7 @@ def calibrated_error(method: Method, sets: pd.DataFrame) -> float | None:
         return None
     logits = method.scores.logits[0]
     errors = [
-        evaluate(test_set.labels, logits[test_set.rows], method.calibration)["calibrated_ece"].value
+        evaluate(test_set.labels, logits[test_set.rows], method.calibration, ["calibrated_ece"])["calibrated_ece"].value
         for test_set in method.sets(sets)
     ]
     measured = [error for error in errors if error is not None]

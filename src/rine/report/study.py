@@ -56,9 +56,17 @@ class Study:
 
     @property
     def missing(self) -> list[str]:
-        """What the studies that have not been run leave out; where all test sets are of one class none has a score."""
+        """What the studies that have not been run leave out; one that the params leave out is not missed.
+
+        Where all test sets are of one class none has a score.
+        """
         done = set(self.all_scores["study"])
-        return [] if self.one_class else [part for study, part in PARTS.items() if study not in done]
+        wanted = {} if self.one_class else PARTS
+        return [part for study, part in wanted.items() if study not in done and not self.left_out(study)]
+
+    def left_out(self, name: str) -> bool:
+        """Whether the params say of a section, by null, that this study does without it."""
+        return self.params is not None and getattr(self.params, name, self) is None
 
     @property
     def one_class(self) -> bool:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine.features.table import PICTURE
+from rine.features.table import PICTURE, firsts
+from rine.features.table import read as read_table
 from rine.scores.of_runs import accuracy_of_runs, log_loss_of_runs
 from rine.scores.table import RUN, VALIDATION, ScoresError, check_runs
 
 IMAGE_COLUMNS = ["path", "label", "source", "category", "split", "digest"]
-_TEXT = {"path": str, "source": str, "category": str, "split": str, "digest": str, "view": str}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ImageScores:
                 raise ScoresError(f"{folder} has no {name}: it is no scores folder")
         cells = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
         runs = check_runs(cells, str(folder / "runs.csv"))
-        images = pd.read_csv(folder / "images.csv", dtype=_TEXT, keep_default_na=False)
+        images = read_table(folder / "images.csv")
         return ImageScores(runs, images, load_file(folder / "logits.safetensors")["logits"])
 
     def take(self, runs: np.ndarray) -> ImageScores:
@@ -99,7 +99,7 @@ def _refuse_images(images: pd.DataFrame) -> None:
             at = int(np.flatnonzero(bad)[0])
             raise ScoresError(f"images: row {at}, column {column}: {images[column].iloc[at]}; allowed: {allowed}")
     key = [c for c in (*PICTURE, "split", "view") if c in images]
-    twice = images.duplicated(key).to_numpy()
+    twice = firsts(images, key) < np.arange(len(images))
     if twice.any():
         at = int(np.flatnonzero(twice)[0])
         raise ScoresError(

@@ -16,6 +16,16 @@ def log_loss_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return np.logaddexp(0, away).mean(axis=1)
 
 
+def roc_auc_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """ROC AUC of labels (N,) by logits (K, N): (K,); equal scores count half. Both classes are needed."""
+    from scipy.stats import rankdata
+
+    positive = labels.astype(bool)
+    n_fake = positive.sum()
+    ranks = rankdata(logits, axis=1)[:, positive].sum(axis=1)
+    return (ranks - n_fake * (n_fake + 1) / 2) / (n_fake * (len(positive) - n_fake))
+
+
 def average_precision_of_runs(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Average precision of labels (N,) by logits (K, N): (K,). Equals scikit-learn's, ties included.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rine.files import write_whole
 from rine.scores.images import ImageScores
 from rine.scores.summary import summarise
 from rine.scores.table import write_scores
@@ -74,7 +75,7 @@ def means_in_words(table: pd.DataFrame) -> str:
 def write_metrics(values: dict[str, Any], path: Path) -> None:
     """Write a metrics file as DVC reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values, indent=2) + "\n")
+    write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def stack(parts: Sequence[ImageScores]) -> ImageScores:

@@ -134,22 +134,23 @@ def _checked(cells: pd.DataFrame, needed: Sequence[str], names: Sequence[str], o
 
 def _typed(cells: pd.Series, column: str, origin: str) -> pd.Series:
     """One column as strings, or as numbers of the allowed range."""
+    text = cells.astype(object).where(cells.notna(), "").map(str)
     if column not in _RANGE:
-        return cells.astype(object).where(cells.notna(), "").astype(str)
+        return text.astype(str)
     low, high, allowed = _RANGE[column]
-    text = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
-    empty = text == ""
-    numbers = pd.to_numeric(text.where(~empty), errors="coerce").astype(float)
-    bad = ~empty & ~(np.isfinite(numbers) & numbers.between(low, high))
+    stripped = text.map(str.strip).to_numpy(object)
+    empty = stripped == ""
+    numbers = pd.to_numeric(pd.Series(stripped), errors="coerce").to_numpy(float)
+    bad = ~empty & ~(np.isfinite(numbers) & (low <= numbers) & (numbers <= high))
     if column in _WHOLE:
         bad |= ~empty & (numbers % 1 != 0)
     _refuse(bad, cells, column, allowed, origin)
-    return numbers.astype("Int64") if column in _WHOLE else numbers
+    return pd.Series(numbers, cells.index).astype("Int64" if column in _WHOLE else float)
 
 
-def _refuse(bad: pd.Series, cells: pd.Series, column: str, allowed: str, origin: str) -> None:
+def _refuse(bad: pd.Series | np.ndarray, cells: pd.Series, column: str, allowed: str, origin: str) -> None:
     if bad.any():
-        at = int(np.flatnonzero(bad.to_numpy())[0])
+        at = int(np.flatnonzero(np.asarray(bad))[0])
         more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
         value = str(cells.iloc[at])[:200]
         raise ScoresError(f"{origin}: line {at + 2}, column {column}: {value or 'empty'}{more}; allowed: {allowed}")

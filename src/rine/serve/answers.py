@@ -9,8 +9,7 @@ from pydantic import BaseModel
 
 from rine import __version__
 from rine.detector import Detector, Verdict
-from rine.detector.evidence import Block, Cell, Change, Square
-from rine.detector.origin import Origin, thresholds_of
+from rine.detector.origin import thresholds_of
 from rine.models.card import trained_on
 from rine.serve.settings import ServeSettings
 
@@ -19,23 +18,6 @@ class Predictions(BaseModel):
     """A row for each file, in the order in which they were sent: the columns of `rine predict`."""
 
     results: list[Verdict]
-
-
-class Evidence(BaseModel):
-    """What a verdict rests on, as `rine explain` writes it."""
-
-    verdict: Verdict
-    width: int
-    height: int
-    judged: list[Square]
-    map: list[Cell]
-    blocks: list[Block]
-    changes: list[Change]
-    origin: Origin
-    same: int
-    stability: str
-    headline: str
-    looked_at: str
 
 
 class Model(BaseModel):

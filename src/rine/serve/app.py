@@ -14,9 +14,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rine import __version__
 from rine.detector import Detector
+from rine.detector.evidence import Explanation
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
-from rine.serve.answers import Evidence, Health, Model, Predictions, Problem, describe
+from rine.serve.answers import Health, Model, Predictions, Problem, describe
 from rine.serve.limits import Limits
 from rine.serve.manners import Manners
 from rine.serve.settings import HOST, ServeSettings
@@ -82,13 +83,12 @@ def _add_api(app: FastAPI, worker: Worker, settings: ServeSettings) -> None:
     @app.post("/explain", responses={**REFUSALS, 422: {"model": Problem, "description": "It could not be read."}})
     async def explain(
         file: Annotated[UploadFile, File(description="One picture.")], crops: Rule = "centre", cells: Cells = 6
-    ) -> Evidence:
+    ) -> Explanation:
         """Judge a picture and say what the verdict rests on; costs cells² + 21 passes of the encoder at most."""
         try:
-            found = await worker.explain(_name(file), file.file, crops, cells)
+            return await worker.explain(_name(file), file.file, crops, cells)
         except UnreadablePicture as error:
             raise HTTPException(422, error.reason) from error
-        return Evidence(**found.as_dict())
 
     @app.get("/health")
     async def health() -> Health:

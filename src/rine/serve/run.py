@@ -10,13 +10,14 @@ import webbrowser
 
 import numpy as np
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rine.detector import Detector
 from rine.serve.app import create_app
-from rine.serve.settings import HOST, ServeSettings
+from rine.serve.settings import HOST, SHUTDOWN, ServeSettings
 
 BACKLOG = 2048  # connections that the kernel holds while the server is busy
+HEADERS = 16 << 10  # bytes of a request before its body, where those do not come at once
 
 
 def listen(port: int) -> socket.socket:
@@ -53,7 +54,8 @@ def config(detector: Detector, settings: ServeSettings) -> uvicorn.Config:
         log_level="error",  # a refused connection is no news
         access_log=False,  # what people look at is not written down
         timeout_keep_alive=max(int(settings.idle_seconds), 1),
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=SHUTDOWN,
+        h11_max_incomplete_event_size=HEADERS,
         server_header=False,
     )
 
@@ -61,8 +63,8 @@ def config(detector: Detector, settings: ServeSettings) -> uvicorn.Config:
 def impatient(seconds: float) -> type[asyncio.Protocol]:
     """uvicorn's protocol, which closes connections that have asked nothing for so long, or ask in drops."""
 
-    class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    class Impatient(H11Protocol):  # not the one in C, which knows no limit on headers
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.loop.call_later(seconds, self.look, self.cycle)
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 HOST = "127.0.0.1"  # this machine only: there is no log-in
+SHUTDOWN = 10  # seconds that requests have to be answered in when the server ends, and then a batch to be judged in
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

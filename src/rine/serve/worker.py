@@ -23,7 +23,7 @@ from rine.device import usable_cores
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
 from rine.provenance import Provenance
-from rine.serve.settings import ServeSettings
+from rine.serve.settings import SHUTDOWN, ServeSettings
 
 LARGE = 2  # decoded pictures, whole for their evidence, that are in memory at once
 
@@ -75,7 +75,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._decoders.shutdown(cancel_futures=True)
         self._decoded.put(None)
-        self._thread.join()
+        self._thread.join(SHUTDOWN)  # nobody waits for its answer any more
 
     async def judge(self, files: list[tuple[str, IO[bytes]]], crops: CropRule) -> list[Verdict]:
         """Verdicts on open files, in their order; raises `QueueFull`, all of them or none are taken."""

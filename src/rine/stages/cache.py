@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rine import apart
@@ -15,7 +16,7 @@ from rine.caching.decode import Source, workers
 from rine.caching.plan import plan
 from rine.caching.run import fill
 from rine.caching.store import Store
-from rine.encoder.facts import token_shape
+from rine.encoder.facts import remembered
 from rine.features import table
 from rine.files import note
 from rine.params import Params
@@ -44,15 +45,16 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
     if not pictures.empty and study.runtime.workers != 0 and not study.runtime.cluster:
         apart.start("rine.caching.decode")  # what decodes imports its modules while the encoder is loaded
     recipe = views.recipe(feature_set, study, encoder)
-    planned = plan(views.expand(pictures, recipe), study.cache.shard_rows)
-    del pictures  # of which the plan has a copy: with a million it counts
+    rows = views.expand(pictures, recipe)
+    del pictures  # with a million it counts
+    planned = plan(rows, study.cache.shard_rows)
     transforms = {family: views.describe(family, recipe) for family in sorted(planned.rows["family"].unique())}
     about: dict[str, Any] = {"set": feature_set, "transforms": transforms, "encoder": {"name": config.name}}
     out, name = paths.features(encoder, feature_set), f"{encoder}-{feature_set}"
     if planned.rows.empty:
         if share:
             return f"{name}, part {share}: nothing to encode"
-        n_blocks, width = token_shape(config)
+        _, n_blocks, width = remembered(config)
         assemble(planned, {}, about | {"n_blocks": n_blocks, "width": width}, out)
         return f"{name}: {_unread(study, encoder, feature_set) or 'there are no pictures'}; nothing to encode"
 
@@ -82,7 +84,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
     about["encoder"] |= described
     assemble(planned, stores, about | {"n_blocks": shape[0], "width": shape[1]}, out)
     n_views = len(planned.rows)
-    n_pictures = len(planned.rows.drop_duplicates(list(table.PICTURE)))
+    n_pictures = len(np.unique(table.firsts(planned.rows, table.PICTURE)))
     return f"{name}: {n_pictures} pictures, {n_views} views: encoded {n_encoded}, reused {n_views - n_encoded}"
 
 

@@ -18,6 +18,7 @@ from rine.dataset.doctor import examine
 from rine.dataset.on_actors import examined_by
 from rine.dataset.reading import Examine
 from rine.dataset.summary import summary
+from rine.files import write_whole
 from rine.params import Params
 from rine.paths import Paths, store_folder
 from rine.terminal import message
@@ -64,7 +65,7 @@ def prepare(
         table.to_csv(paths.index(name), index=False, lineterminator="\n")
     paths.metrics.mkdir(parents=True, exist_ok=True)
     text = json.dumps(summary(made, diagnosis), indent=1, ensure_ascii=False)
-    paths.metric("prepare").write_text(text + "\n", encoding="utf-8")
+    write_whole(paths.metric("prepare"), (text + "\n").encode())
     _warn(diagnosis.findings)
     for warning in [*_linked(Path(config.root)), *_lacking(made)]:
         print(message(f"warning: {warning}"), file=sys.stderr)

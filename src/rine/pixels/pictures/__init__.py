@@ -8,10 +8,11 @@ would show it.
 from rine.pixels.pictures.containers import members, pieces, split
 from rine.pixels.pictures.errors import ContainerError, UnreadablePicture
 from rine.pixels.pictures.places import is_remote, place, system_of
-from rine.pixels.pictures.reading import Source, load, most_bytes, open_rgb, opened, read
+from rine.pixels.pictures.reading import MAX_PIXELS, Source, load, most_bytes, open_rgb, opened, read
 from rine.pixels.pictures.rgb import to_rgb
 
 __all__ = [
+    "MAX_PIXELS",
     "ContainerError",
     "Source",
     "UnreadablePicture",

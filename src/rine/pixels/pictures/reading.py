@@ -27,8 +27,9 @@ Source = str | PathLike[str] | bytes | IO[bytes]
 
 # Raster formats that pictures are published in. Pillow would also open EPS and WMF, which run an interpreter,
 # and formats without a signature, which match anything.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "HEIF", "JXL")
 
+MAX_PIXELS = 100_000_000  # of a picture, where nothing else is asked for: 300 MB decoded
 MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb them, has no longer side
 
 
@@ -71,8 +72,10 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
     name = name_of(source)
     with _stream(source, name, max_pixels) as stream, pillow_settings(max_pixels):
         try:
-            # Pillow's decoders of these two take a picture's memory when they are opened
-            bounds.reserve(min(bounds.announced(stream), max_pixels), _length(stream))
+            # decoders of some formats take a picture's memory when they are opened
+            if (pixels := bounds.announced(stream)) > max_pixels:
+                raise Image.DecompressionBombError
+            bounds.reserve(pixels, _length(stream))
             image = Image.open(stream, formats=_formats())
         except UnidentifiedImageError as error:
             raise UnreadablePicture(name, _unidentified(stream)) from error
@@ -163,7 +166,11 @@ def _formats() -> tuple[str, ...]:
         from pillow_heif import register_heif_opener
 
         register_heif_opener(thumbnails=False)
-    # AVIF and JPEG 2000 depend on how Pillow was built, HEIC on whether pillow-heif is there
+    with suppress(ImportError):
+        from pillow_jxl import JpegXLImagePlugin
+
+        JpegXLImagePlugin.DECODE_THREADS = 0  # it decodes in a process apart, beside others
+    # AVIF and JPEG 2000 depend on how Pillow was built, HEIC and JPEG XL on whether their packages are there
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

@@ -20,8 +20,9 @@ def make(study: Study) -> Content | None:
         return None
     there = [*VARIANTS, *(name for name in scores["variant"].unique() if name not in VARIANTS)]
     names, short = ({name: VARIANTS.get(name, (name, name))[i] for name in there} for i in (0, 1))
-    table = compared_table(study, "ablate", "Without one part of the method (%)", scores, "ablate", names)
-    figure = compared_figure(study, "ablate", "Ablation", scores, short, "whole method")
+    intervals = study.intervals(study.images("ablate"), "variant")
+    table = compared_table(study, "ablate", "Without one part of the method (%)", scores, intervals, names)
+    figure = compared_figure(study, "ablate", "Ablation", scores, intervals, short, "whole method")
     return Content(tables=[table], figures=[figure])
 
 

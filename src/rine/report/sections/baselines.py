@@ -16,7 +16,8 @@ def make(study: Study) -> Content | None:
     full = study.reported[study.reported["setting"].isin(scores["setting"].unique())]
     scores = scores[scores["generator"].isin(full["generator"].unique())]
     heading = "Other classifiers on the same cached tokens (%)"
-    table = compared_table(study, "baselines", heading, scores, "validate/baselines", names, "This method")
+    intervals = study.intervals(study.images("validate/baselines"), "variant")
+    table = compared_table(study, "baselines", heading, scores, intervals, names, "This method")
     return Content(tables=[table])
 
 

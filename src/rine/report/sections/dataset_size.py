@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from rine.drawing import canvas, legend_below
-from rine.report.bars import grouped_bars
+from rine.report.bars import BANDS, grouped_bars, wide, with_bands
 from rine.report.by_setting import means_by
+from rine.report.estimates import Intervals
 from rine.report.labels import PAPER_METRICS, settings_of
 from rine.report.section import Content, Figure, Section
 from rine.report.study import Study
@@ -24,20 +25,23 @@ def make(study: Study) -> Content | None:
     rows = {value: [text(f"{100 * value:g} %")] for value in sorted(scores["fraction"].dropna().unique())}
     heading = "Means over generators by share of the training pictures (%)"
     table = means_by("dataset_size", heading, ["Share"], rows, scores, "fraction", intervals)
-    return Content(tables=[table], figures=[_figure(scores, study.title)])
+    return Content(tables=[table], figures=[_figure(scores, intervals, study.title)])
 
 
-def _figure(scores: pd.DataFrame, title: Callable[[str], str]) -> Figure:
+def _figure(scores: pd.DataFrame, intervals: Intervals, title: Callable[[str], str]) -> Figure:
     """Bars by generator, in the generators' order of the scores, shares rising in the legend."""
-    titled = scores.assign(generator=scores["generator"].map(title)).sort_values("fraction", kind="stable")
-    means = titled.groupby(["setting", "generator", "fraction"], sort=False)[list(PAPER_METRICS)].mean().reset_index()
+    rising, keys = scores.sort_values("fraction", kind="stable"), ["setting", "generator", "fraction"]
+    means = rising.groupby(keys, sort=False)[list(PAPER_METRICS)].mean().reset_index()
+    band = lambda row, metric: intervals.of(row["setting"], metric, [row["generator"]], row["fraction"])  # noqa: E731
+    means = with_bands(means, band)
+    means["generator"] = means["generator"].map(title)
     order = {title(name): i for i, name in enumerate(dict.fromkeys(scores["generator"]))}
     ordered = means.assign(order=means["generator"].map(order)).sort_values(["order", "fraction"], kind="stable")
     data = means.assign(panel=means["setting"], series=[f"{100 * f:g} %" for f in means["fraction"]])
     return Figure(
         "dataset_size",
         "Accuracy and AP by generator and share of the training pictures",
-        "One bar a share of the training pictures; the dashed line is chance.",
+        f"One bar a share of the training pictures{BANDS}; the dashed line is chance.",
         lambda: draw_by_generator(ordered),
         data[["panel", "series", "generator", *PAPER_METRICS]],
     )
@@ -46,14 +50,12 @@ def _figure(scores: pd.DataFrame, title: Callable[[str], str]) -> Figure:
 def draw_by_generator(scores: pd.DataFrame) -> Drawing:
     """Bars by generator, one for each share; `scores` has setting, generator (for people), fraction, acc, ap (0..1)."""
     settings, generators = settings_of(scores), list(dict.fromkeys(scores["generator"]))
-    values = list(dict.fromkeys(scores["fraction"]))
     panels = [(setting, metric) for metric in PAPER_METRICS for setting in settings]
     width, height = max(6.0, 0.9 + 0.42 * len(generators)), 0.9 + 1.75 * len(panels)
     figure, axes = canvas(len(panels), 1, width, height, sharex=True)
     for panel, (setting, metric) in zip(axes[:, 0], panels, strict=True):
         rows = scores[scores["setting"] == setting]
-        wide = rows.pivot_table(index="generator", columns="fraction", values=metric, sort=False)
-        grouped_bars(panel, wide.reindex(index=generators, columns=values), PAPER_METRICS[metric])
+        grouped_bars(panel, wide(rows, "generator", "fraction", metric), PAPER_METRICS[metric])
         panel.set_title(setting, loc="left")
     axes[-1, 0].set_xticks(range(len(generators)), generators, rotation=45, ha="right", rotation_mode="anchor")
     legend_below(figure, axes[0, 0], "Share of the training pictures")

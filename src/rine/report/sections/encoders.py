@@ -79,8 +79,11 @@ def _chosen(study: Study, params: Params, encoder: str) -> Chosen:
             both = tables[-1][["setting", "xi", "q", "proj_dim"]].merge(importance, on=["xi", "q", "proj_dim"])
             shares.append(both.groupby(["setting", "block"], sort=False)["share"].mean().reset_index())
     scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["setting", "generator"])
-    scored = [study.artifacts / folder for folder in folders.values()]
-    images = image_scores(scored, study.class_labels, study.labels.values())
+    if encoder == params.encoder:
+        images = study.images("grid")
+    else:
+        scored = [study.artifacts / folder for folder in folders.values()]
+        images = image_scores(scored, study.class_labels, study.labels.values())
     intervals = rule_intervals(scores, images, study.sets_of, params.report)
     return Chosen(scores, intervals, pd.concat(shares) if shares else pd.DataFrame(columns=SHARES))
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from sklearn.metrics import roc_auc_score
 
 from rine.drawing import canvas, legend_below, line_style, percent_axis
 from rine.features.table import PICTURE
@@ -16,6 +15,7 @@ from rine.report.compared import compared_figure, compared_table
 from rine.report.section import Content, Figure, Section
 from rine.report.study import REPORTED_FROM, Study
 from rine.scores import ImageScores, TestSet, test_sets_of
+from rine.scores.of_runs import roc_auc_of_runs
 
 MODES = {
     "paper": "as the paper describes them",
@@ -34,8 +34,9 @@ def make(study: Study) -> Content | None:
     if len(scores):
         names = {f"perturb:{kind.name}": kind.title for kind in PERTURBATIONS.values()}
         heading, title = "Perturbed test pictures (%)", "Accuracy and AP on perturbed pictures"
-        tables = [compared_table(study, "perturb", heading, scores, "perturb", names, "Untouched")]
-        figures = [compared_figure(study, "perturb", title, scores, names, "untouched")]
+        intervals = study.intervals(study.images("perturb"), "variant")
+        tables = [compared_table(study, "perturb", heading, scores, intervals, names, "Untouched")]
+        figures = [compared_figure(study, "perturb", title, scores, intervals, names, "untouched")]
     if len(sweeps):
         data = sweeps.rename(columns={"kind": "panel", "setting": "series"})
         says = (
@@ -60,9 +61,11 @@ def degradation(study: Study) -> pd.DataFrame:
         clean = _untouched(scores, study.images("validate").get(setting))
         for kind, runs in _sweeps(scores).items():
             name = DEGRADATIONS[kind].label if kind in DEGRADATIONS else kind
-            points = [("none", clean)] if clean is not None else []
-            points += [(strength, scores.logits[run]) for strength, run in runs.items()]
-            rows += [(setting, name, strength, *_means(sets, logits, threshold)) for strength, logits in points]
+            strengths, logits = [*runs], scores.logits[[*runs.values()]]
+            if clean is not None:
+                strengths, logits = ["none", *strengths], np.vstack([clean, logits])
+            means = _means(sets, logits, threshold)
+            rows += [(setting, name, strength, *row) for strength, row in zip(strengths, means, strict=True)]
     return pd.DataFrame(rows, columns=["setting", "kind", "strength", *CURVES])
 
 
@@ -102,15 +105,17 @@ def _without_threshold(study: Study, settings: list[str]) -> list[str]:
     ]
 
 
-def _means(sets: list[TestSet], logits: np.ndarray, threshold: float | None) -> tuple[float, float, float]:
-    """AUC, and the shares of synthetic and of real pictures above the threshold: means over the test sets."""
-    if not sets:
-        return float("nan"), float("nan"), float("nan")
-    auc = float(np.mean([roc_auc_score(each.labels, logits[each.rows]) for each in sets]))
-    if threshold is None:
-        return auc, float("nan"), float("nan")
-    above = [[np.mean(logits[s.rows][s.labels == label] > threshold) for s in sets] for label in (True, False)]
-    return auc, float(np.mean(above[0])), float(np.mean(above[1]))
+def _means(sets: list[TestSet], logits: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Of runs with logits (K, N): AUC, shares of synthetic and of real pictures above the threshold, as means over
+    the test sets (K, 3)."""
+    means = np.full((len(logits), len(CURVES)), np.nan)
+    if sets:
+        means[:, 0] = np.mean([roc_auc_of_runs(each.labels, logits[:, each.rows]) for each in sets], axis=0)
+    if sets and threshold is not None:
+        for column, label in ((1, True), (2, False)):
+            found = [(logits[:, s.rows[s.labels == label]] > threshold).mean(axis=1) for s in sets]
+            means[:, column] = np.mean(found, axis=0)
+    return means
 
 
 def draw_degradation(table: pd.DataFrame) -> Drawing:

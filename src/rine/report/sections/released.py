@@ -42,7 +42,7 @@ def _points(study: Study) -> Iterator[tuple[object, ...]]:
             released = study.released(each.generator)
             if not released:
                 continue
-            runs = [evaluate(each.labels, logits[each.rows]) for logits in scores.logits]
+            runs = [evaluate(each.labels, logits[each.rows], names=METRICS.values()) for logits in scores.logits]
             for metric, name in METRICS.items():
                 values = [run[name].value for run in runs]
                 if None in values:
