@@ -142,7 +142,7 @@ def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole:
     words = "say nothing about the method"
     assert (whole / "report" / "index.html").read_text().count(words) >= 2
     assert words in (whole / "report" / "report.md").read_text()
-    other = replace(SMALL, profile="paper", encoders=encoders("openai"))
+    other = replace(SMALL, profile="paper", encoders=encoders("weights.safetensors"))
     there = replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other")
     monkeypatch.setattr(
         "rine.report.write.figures_of", lambda report: [f for f in figures_of(report) if f.key == "grid"]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from rine.encoder.facts import remembered
-from rine.features.table import pictures as picture_numbers
+from rine.features.table import pictures as numbers_of_pictures
 from rine.features.table import values_of
 from rine.params import Params
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
@@ -61,7 +61,7 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """
     pictures = pictures.reset_index(drop=True)
     lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
-    order = np.argsort(picture_numbers(pictures), kind="stable")
+    order = np.argsort(numbers_of_pictures(pictures), kind="stable")
     number: dict[tuple[str, str], int] = {}  # of each pair
     pairs = np.fromiter((number.setdefault(pair, len(number)) for i in order for pair in lists[i]), np.int16)
     order = np.repeat(order, np.fromiter((len(lists[i]) for i in order), np.int64))
