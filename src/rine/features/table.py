@@ -34,6 +34,7 @@ def read(file: Path) -> pd.DataFrame:
 def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Tables of the same columns as one; categories, which `pd.concat` makes text again, stay categories."""
     parts = [part.copy(deep=False) for part in tables]
+    parts = [part for part in parts if len(part)] or parts[:1]  # an empty one may have other types
     made = {}
     for column in map(str, list(parts[0])):
         its = [part.pop(column) for part in parts]  # which go one by one, so that no second whole table is there
