@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+import tiny_model
 from containers import encoded, write_parquet, write_tar, write_zip
 from dataset_folders import OLD, config
 from rine import apart
 from rine.caching import decode
 from rine.caching.views import Recipe
+from rine.cli import app
 from rine.commands import arguments
 from rine.dataset import facts, index, reading
 from rine.dataset.facts import Facts, Skipped
@@ -39,6 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 
 FORMS = {"file": "b/{}.png", "zip": "a.zip!b/{}.png", "tar": "a.tar!b/{}.png", "parquet": "a.parquet#{}@image"}
+FORMS["usual column"] = "a.parquet#{}"
 FORMS["bytes"] = "plain.parquet#{}@image_data"
 
 
@@ -230,3 +237,23 @@ def test_a_command_takes_an_address(root: Path) -> None:
     assert list(arguments.find(inside)) == [arguments.Found(path) for path in inside]
     [gone] = arguments.find([str(root / "b.zip!a.png")])
     assert gone.error == "no such file"
+
+
+def test_predict_explain_and_evaluate_take_addresses(root: Path, tmp_path: Path) -> None:
+    model, out = tiny_model.store(tmp_path / "m.safetensors"), tmp_path / "seen"
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, [*words, "--device", "cpu"])
+
+    inside = [str(root / FORMS[form].format(2)) for form in ("file", "zip", "tar", "parquet", "usual column")]
+    done = run("predict", *inside, str(root / "a.zip!b/none.png"), "--model", str(model), "--jsonl")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["path"] for row in rows[:-1]] == inside
+    assert [row["logit"] for row in rows[:-1]] == pytest.approx([rows[0]["logit"]] * 5, rel=1e-5), "one picture"
+    assert rows[-1]["error"] == "the archive has no 'b/none.png'"
+    assert run("explain", inside[3], "--model", str(model), "--output", str(out)).exit_code == 0
+    assert inside[3] in out.with_suffix(".json").read_text()
+    other = str(root / "a.parquet#3")
+    done = run("evaluate", str(model), "--real", inside[1], "--fake", other, "--output", str(tmp_path / "e"))
+    assert done.exit_code == 0, done.output
+    assert {inside[1], other} <= set(pd.read_csv(tmp_path / "e/pictures.csv")["path"])

@@ -38,7 +38,7 @@ def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out
             at = plan.original[unit.rows]
             _place(stores[unit.family], units, owner[at], place[at], file)
             shard[unit.rows], row[unit.rows] = number, np.arange(len(unit.rows))
-        table = plan.rows.assign(shard=pd.Categorical.from_codes(shard, names), row=row)[list(COLUMNS)]
+        table = plan.rows.assign(shard=pd.Categorical.from_codes(shard, pd.Index(names)), row=row)[list(COLUMNS)]
         table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
         about = about | {"digests": {file.name: shards.digest_of(file) for file in sorted(part.iterdir())}}
         files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")

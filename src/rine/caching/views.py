@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from rine.encoder.facts import remembered
-from rine.features import table
+from rine.features.table import pictures as numbers_of_pictures
+from rine.features.table import values_of
 from rine.params import Params
 from rine.pixels.config import AlignConfig, AugmentationConfig, PerturbConfig, Small
 from rine.pixels.crops import crops_of, n_crops
@@ -60,7 +61,7 @@ def expand(pictures: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
     """
     pictures = pictures.reset_index(drop=True)
     lists = FEATURE_SETS[recipe.set].views(pictures, recipe)  # for each picture its (family, view) pairs
-    order = np.argsort(table.pictures(pictures), kind="stable")
+    order = np.argsort(numbers_of_pictures(pictures), kind="stable")
     number: dict[tuple[str, str], int] = {}  # of each pair
     pairs = np.fromiter((number.setdefault(pair, len(number)) for i in order for pair in lists[i]), np.int16)
     order = np.repeat(order, np.fromiter((len(lists[i]) for i in order), np.int64))
@@ -83,7 +84,7 @@ def _augmented(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
 
 
 def _cropped(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
-    sides = zip(*(table.values_of(pictures[column]) for column in ("crops", "height", "width")), strict=True)
+    sides = zip(*(values_of(pictures[column]) for column in ("crops", "height", "width")), strict=True)
     return [_crops_of(rule, _shape((height, width), recipe), recipe.size) for rule, height, width in sides]
 
 
@@ -120,7 +121,7 @@ def _perturbed(pictures: pd.DataFrame, recipe: Recipe) -> list[Pairs]:
 
     return [
         pairs(tuple(kind for kind in kinds if drawn(kind, config.seed, digest)), i in chosen)
-        for i, digest in enumerate(table.values_of(pictures["digest"]))
+        for i, digest in enumerate(values_of(pictures["digest"]))
     ]
 
 

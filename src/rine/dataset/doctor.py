@@ -11,6 +11,7 @@ import pandas as pd
 from rine.dataset import duplicates, shortcuts
 from rine.dataset.findings import findings
 from rine.dataset.index import Index
+from rine.features.table import joined
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
@@ -32,9 +33,9 @@ class Diagnosis:
 
 def examine(index: Index, align: AlignConfig | None) -> Diagnosis:
     """Look at every training split and every test set; deterministic, and no picture is opened."""
-    places = pd.concat(
-        [index.tables[table][list(PLACE)].assign(study=study) for table, study in {**TRAINING, **TESTS}.items()],
-        ignore_index=True,
+    places = joined(
+        index.tables[table][list(PLACE)].assign(study=pd.Categorical([study] * len(index.tables[table])))
+        for table, study in {**TRAINING, **TESTS}.items()
     )
     copies = duplicates.find(places)
     described, tricked = [], []
@@ -108,6 +109,7 @@ def _describe(each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
 def _shares(values: pd.Series) -> str:
     """ "JPEG", or "JPEG 75%, PNG 25%", the most frequent first."""
     shares = values.value_counts(normalize=True)
+    shares = shares[shares > 0]  # categories that none has have a place there too
     shares = shares.sort_index(kind="stable").sort_values(ascending=False, kind="stable")
     if len(shares) < 2:
         return "".join(map(str, shares.index))

@@ -8,6 +8,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from rine.features.table import firsts
+
 # Of the 128 bits of `rine.dataset.facts.dhash`, so many may differ: copies that were scaled or coded again differ in
 # fewer.
 NEAR_BITS = 7
@@ -22,7 +24,7 @@ def find(rows: pd.DataFrame) -> pd.DataFrame:
     A near group has at least two different files, and may hold exact copies too.
     """
     rows = rows.reset_index(drop=True)
-    exact = _groups(rows, pd.factorize(rows["digest"])[0], "path")
+    exact = _groups(rows, firsts(rows, ["digest"]), "path")
     near = _groups(rows, _near_labels(rows["dhash"]), "digest")
     copies = pd.concat([exact.assign(kind="exact"), near.assign(kind="near")], ignore_index=True)
     copies["group"] = copies.groupby(["kind", "group"], sort=False).ngroup()
@@ -119,7 +121,7 @@ def _bands(packed: np.ndarray, n: int) -> np.ndarray:
     return bands
 
 
-_CHUNK = 1 << 16  # hashes whose bits are laid out at once
+_CHUNK = 1 << 13  # hashes whose bits are laid out at once
 _ONES = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
 

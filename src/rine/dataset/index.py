@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -17,8 +17,8 @@ from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
 from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
 from rine.dataset.reading import Examine, printable, read_all
-from rine.dataset.records import Records
-from rine.features.table import INDEX, PICTURE
+from rine.dataset.records import Records, category, texts
+from rine.features.table import INDEX, joined, pictures
 from rine.pixels.pictures import ContainerError, place
 
 
@@ -50,50 +50,64 @@ def build(
     if not root.is_dir():
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)
-    paths = sorted({picture.path for listing in listings.values() for picture in listing.pictures})
+    paths = sorted({path for listing in listings.values() for path in listing.pictures.paths()})
     records, n_reused = read_all(root, paths, config.max_pixels, store, workers, by)
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}
     made = [test_set for listing in listings.values() for test_set in listing.test_sets]
     test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]
     learnt = [source for listing in listings.values() for source in listing.training]
     training = [source._replace(family=family(source.family)) for source in learnt]
-    held = _held_out(listings, paths, records, config.datasets)
-    for name in list(listings):
-        listing = listings.pop(name)  # its pictures are in the tables then
-        rows = _rows(listing, paths, records, config.datasets[name], held)
-        for is_test, part in rows.groupby(rows["split"] == "test"):
-            parts[TABLES[listing.study, bool(is_test)]].append(part)
+    numbers = {name: _numbers(listing.pictures.paths(), paths) for name, listing in listings.items()}
+    held = _held_out(listings, numbers, records, config.datasets)
     skipped = sorted((printable(paths[number]), reason) for number, reason in records.skipped.items())
+    n_listed = len(paths)
+    del paths  # with millions it counts, and so do lists whose pictures are in the tables
+    for name in list(listings):
+        listing = listings.pop(name)
+        rows = _rows(listing, numbers.pop(name), records, config.datasets[name], held)
+        is_test = (rows["split"] == "test").to_numpy()
+        for kind in (False, True):
+            if (is_test == kind).any():
+                part = rows if (is_test == kind).all() else rows[is_test == kind]
+                parts[TABLES[listing.study, kind]].append(part)
+        del rows
     return Index(
         tables={name: _table(parts.pop(name)) for name in TABLES.values()},
         test_sets=pd.DataFrame(test_sets, columns=list(ListedTestSet._fields)),
         training_sets=pd.DataFrame(training, columns=list(TrainingSource._fields)),
         skipped=pd.DataFrame(skipped, columns=["path", "reason"]),
-        n_examined=len(paths) - n_reused,
+        n_examined=n_listed - n_reused,
         n_reused=n_reused,
     )
 
 
 def _rows(
-    listing: Listing, paths: Sequence[str], records: Records, config: DatasetConfig, held: Set[tuple[str, int]]
+    listing: Listing, numbers: np.ndarray, records: Records, config: DatasetConfig, held: Set[tuple[str, int]]
 ) -> pd.DataFrame:
     """A row of the index, with every fact, for each readable picture of a data set."""
-    numbers = _numbers([picture.path for picture in listing.pictures], paths)
     there = records.readable(numbers)
-    numbers = numbers[there]
-    rows = pd.DataFrame(list(compress(listing.pictures, there)), columns=list(Picture._fields))
-    rows = pd.concat([rows.assign(crops=config.judged), records.columns(numbers)], axis=1)
+    kinds, number = listing.pictures.kinds, listing.pictures.numbers()[there]
+    rows = records.columns(numbers[there])
+    rows["path"] = texts(compress(listing.pictures.paths(), there))
+    rows["label"] = np.array([kind.label for kind in kinds], np.int64)[number] if kinds else []
+    for name in ("source", "category", "split"):
+        rows[name] = category([getattr(kind, name) for kind in kinds], number)
+    rows["crops"] = category([config.judged], np.zeros(len(rows), np.int8))
     if config.val_fraction:
         kept = np.array([picture in held for picture in zip(rows["digest"], rows["label"], strict=True)], dtype=bool)
-        rows.loc[kept & (rows["split"] == "train"), "split"] = "val"
+        split = np.where(kept & (rows["split"] == "train"), "val", rows["split"])
+        rows["split"] = pd.Categorical(split)
     if config.at_most is None:
         return rows
-    first = rows.sort_values(["digest", "path"], kind="stable").groupby(["source", "label", "split"])
+    first = rows.sort_values(["digest", "path"], kind="stable").groupby(["source", "label", "split"], observed=True)
     return rows.loc[first.head(config.at_most).index]
 
 
 def _held_out(
-    listings: dict[str, Listing], paths: Sequence[str], records: Records, datasets: dict[str, DatasetConfig]
+    listings: dict[str, Listing],
+    numbers: dict[str, np.ndarray],
+    records: Records,
+    datasets: dict[str, DatasetConfig],
 ) -> set[tuple[str, int]]:
     """The (digest, label) that training sets keep for validation: of each set and class its share, to the picture.
 
@@ -105,22 +119,24 @@ def _held_out(
         if not (share := datasets[name].val_fraction):
             continue
         for label in (0, 1):
-            own = [each.path for each in listing.pictures if (each.split, each.label) == ("train", label)]
-            numbers = _numbers(own, paths)
-            held |= {(digest, label) for digest in records.lowest(numbers[records.readable(numbers)], share)}
+            train = [(kind.split, kind.label) == ("train", label) for kind in listing.pictures.kinds]
+            own = numbers[name][np.array(train, bool)[listing.pictures.numbers()]]
+            held |= {(digest, label) for digest in records.lowest(own[records.readable(own)], share)}
     return held
 
 
-def _numbers(own: Sequence[str], paths: Sequence[str]) -> np.ndarray:
+def _numbers(own: Iterable[str], paths: Sequence[str]) -> np.ndarray:
     """Places (n,) of paths among all of them, which are sorted."""
-    return np.array([bisect_left(paths, path) for path in own], dtype=np.int64)
+    return np.fromiter((bisect_left(paths, path) for path in own), dtype=np.int32)
 
 
 def _table(parts: list[pd.DataFrame]) -> pd.DataFrame:
     columns = [*Picture._fields, "crops", *Facts._fields]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    table = joined(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    parts.clear()
     table = table.astype({**dict.fromkeys(("label", "bytes", "width", "height"), "int64"), "exif": "bool"})
-    return table.sort_values(list(PICTURE), ignore_index=True, kind="stable")
+    order = np.argsort(pictures(table), kind="stable")
+    return table if (order[1:] > order[:-1]).all() else table.iloc[order].reset_index(drop=True)
 
 
 def write(index: Index, out: Path) -> None:

@@ -7,10 +7,13 @@ a picture's suffix count, so the notes and scripts that lie in some data sets do
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 # Formats that cannot be read are among them: such a file is listed with the reason, not passed over. SVG is no raster
 # format; a picture that was passed over in silence would be taken for one that was judged.
@@ -51,13 +54,54 @@ class TrainingSource(NamedTuple):
     released: str = ""  # as of a test set
 
 
+class Pictures(Sequence[Picture]):
+    """Pictures in some fifty bytes each, where tuples take six times as many; each is made when it is asked for."""
+
+    def __init__(self, pictures: Iterable[Picture]) -> None:
+        self._paths, self._ends, self._kinds = bytearray(), array("q", [0]), array("l")
+        numbers: dict[tuple[Any, ...], int] = {}
+        for path, *rest in pictures:
+            self._paths += path.encode("utf-8", "surrogateescape")
+            self._ends.append(len(self._paths))
+            self._kinds.append(numbers.setdefault(tuple(rest), len(numbers)))
+        self.kinds = [Picture("", *rest) for rest in numbers]  # of which each picture is one, but for its path
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return tuple(self[each] for each in range(*number.indices(len(self))))
+        number = range(len(self))[number]
+        path = self._paths[self._ends[number] : self._ends[number + 1]].decode("utf-8", "surrogateescape")
+        return self.kinds[self._kinds[number]]._replace(path=path)
+
+    def paths(self) -> Iterator[str]:
+        ends = zip(self._ends, self._ends[1:], strict=False)
+        return (self._paths[start:end].decode("utf-8", "surrogateescape") for start, end in ends)
+
+    def numbers(self) -> np.ndarray:
+        """Which of `kinds` each picture (n,) is."""
+        return np.asarray(self._kinds, dtype=np.int32)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class Listing:
     """The pictures of one data set and the test sets that they form; all belong to one study."""
 
     study: str
-    pictures: tuple[Picture, ...]
+    pictures: Any  # whatever gives them; `Pictures` afterwards
     test_sets: tuple[ListedTestSet, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pictures, Pictures):
+            object.__setattr__(self, "pictures", Pictures(self.pictures))
+
     training: tuple[TrainingSource, ...] = ()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +16,7 @@ _RECORD = np.dtype(
         *(("format", "u1"), ("mode", "u1"), ("jpeg_quality", "i1"), ("jpeg_standard", "i1"), ("exif", "?")),
     ]
 )
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
 _NONE = -1  # of a fact that a picture has not
 
 
@@ -50,13 +53,12 @@ class Records:
     def columns(self, numbers: np.ndarray) -> pd.DataFrame:
         """The fields of `Facts` as columns."""
         rows = self._rows[numbers]
-        texts = np.array([*self._texts, ""], dtype=object)
         quality = rows["jpeg_quality"].astype(np.float64)
         quality[quality == _NONE] = np.nan
         columns = {
             "digest": _hex(rows["digest"]),
             **{name: rows[name].astype(np.int64) for name in ("bytes", "width", "height")},
-            **{name: texts[rows[name]] for name in ("format", "mode")},
+            **{name: category(self._texts, rows[name]) for name in ("format", "mode")},
             "jpeg_quality": quality,
             "jpeg_standard": np.array([False, True, None], dtype=object)[rows["jpeg_standard"]],  # the last for -1
             "exif": rows["exif"],
@@ -70,11 +72,27 @@ class Records:
         return self._texts.index(text)
 
 
+def category(texts: Sequence[str], numbers: np.ndarray) -> pd.Categorical:
+    """The texts (some of them may be equal) that numbers (n,) stand for, as one column."""
+    names = pd.Categorical(pd.Series(list(texts), dtype=str))
+    return pd.Categorical.from_codes(names.codes[numbers] if len(names) else [], dtype=names.dtype)
+
+
+def texts(values: Iterable[str]) -> pd.Series:
+    """Texts as a column; a part of them at a time is in memory as Python's, which take three times as much."""
+    values, parts = iter(values), [pd.Series([], dtype=str)]
+    while some := list(islice(values, _CHUNK)):
+        parts.append(pd.Series(some, dtype=str))
+    return pd.concat(parts, ignore_index=True)
+
+
 def _hex(values: np.ndarray, there: np.ndarray | None = None) -> pd.Series:
     """Sixteen bytes each to 32 hex digits, and those that are not there to ""."""
-    parts = [pd.Series([], dtype=str)]
-    for start in range(0, len(values), _CHUNK):  # text as Python holds it takes three times as much
-        whole = values[start : start + _CHUNK].tobytes().hex()
-        part = pd.Series([whole[at : at + 32] for at in range(0, len(whole), 32)], dtype=str)
-        parts.append(part if there is None else part.where(there[start : start + _CHUNK], ""))
-    return pd.concat(parts, ignore_index=True)
+
+    def digits() -> Iterator[str]:
+        for start in range(0, len(values), _CHUNK):
+            whole = values[start : start + _CHUNK].tobytes().hex()
+            some = [whole[at : at + 32] for at in range(0, len(whole), 32)]
+            yield from some if there is None else np.where(there[start : start + _CHUNK], some, "").tolist()
+
+    return texts(digits())

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from rine.features.table import joined
+
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
 
@@ -22,6 +24,7 @@ FACTS = {
     "aspect": "aspect ratio",
     "bytes_per_pixel": "file size per pixel",
 }
+LOOKED_AT = ("format", "mode", "jpeg_quality", "jpeg_standard", "exif", "width", "height")  # columns
 # Pictures: of fewer no average precision, calibration or curve is made. `rine.scores.calibration` has the number too,
 # which `prepare` must not depend on; a test holds that they are equal.
 FEWEST = 10
@@ -101,7 +104,7 @@ def trained(learn: pd.DataFrame, rows: pd.DataFrame, align: AlignConfig | None) 
     label = learn["label"].to_numpy()
     if why_not(label) or rows.empty:
         return np.zeros(len(rows))
-    both = pd.concat([learn, rows], ignore_index=True)  # a format of either is a column of both
+    both = joined([learn[list(LOOKED_AT)], rows[list(LOOKED_AT)]])  # a format of either is a column of both
     facts = fact_columns(both if align is None else aligned(both, align), file_size=False).to_numpy()
     with _one_thread():
         return _trees(len(label)).fit(facts[: len(label)], label).decision_function(facts[len(label) :])

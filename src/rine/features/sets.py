@@ -73,6 +73,7 @@ def open_sets(folder: Path, training_set: str = "train", test: bool = True) -> S
     """
     both = Features.open(folder / training_set)
     train, val = (both.select((both.rows["split"] == split).to_numpy()) for split in ("train", "val"))
+    del both  # whose table is as large as theirs
     tested = Features.open(folder / TEST_SET[training_set]) if test else None
     return Sets(folder, training_set, train, val, tested, train.rows)
 

@@ -24,7 +24,7 @@ def read(file: Path) -> pd.DataFrame:
 
     Texts that repeat come as categories: a row takes some hundred bytes of memory, mostly its path and digest.
     """
-    texts = [column for column in pd.read_csv(file, nrows=0) if column not in _NUMBERS]
+    texts = [str(column) for column in pd.read_csv(file, nrows=0) if column not in _NUMBERS]
     types: dict[str, Any] = dict.fromkeys(texts, str) | _NUMBERS
     repeated = dict.fromkeys(set(texts) - {"path", "digest"}, "category")
     with pd.read_csv(file, dtype=types, keep_default_na=False, chunksize=_ROWS_AT_A_TIME) as chunks:
@@ -34,8 +34,9 @@ def read(file: Path) -> pd.DataFrame:
 def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Tables of the same columns as one; categories, which `pd.concat` makes text again, stay categories."""
     parts = [part.copy(deep=False) for part in tables]
+    parts = [part for part in parts if len(part)] or parts[:1]  # an empty one may have other types
     made = {}
-    for column in list(parts[0]):
+    for column in map(str, list(parts[0])):
         its = [part.pop(column) for part in parts]  # which go one by one, so that no second whole table is there
         if all(isinstance(each.dtype, pd.CategoricalDtype) for each in its):
             made[column] = pd.Series(union_categoricals(its, sort_categories=True))

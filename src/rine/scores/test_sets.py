@@ -34,11 +34,11 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
     one.
     """
     test = (images["split"] == "test").to_numpy()
-    label, source = images["label"].to_numpy(), images["source"].to_numpy()
+    label, source = images["label"].to_numpy(), images["source"]
     found = []
     columns = [test_sets[column].fillna("").astype(str) for column in ("generator", "family", "real", "fake")]
     for line, (generator, family, of_real, of_fake) in enumerate(zip(*columns, strict=True), start=2):
-        real, fake = (source == of_real) & (label == 0) & test, (source == of_fake) & (label == 1) & test
+        real, fake = ((source == name).to_numpy() & (label == of) & test for of, name in enumerate((of_real, of_fake)))
         if (not real.any() and not fake.any()) or not (of_real and of_fake):
             continue
         if not (real.any() and fake.any()):
@@ -48,7 +48,7 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
                 f"of source {name!r}; needed: pictures of both classes"
             )
         rows = np.flatnonzero(real | fake)
-        twice = images.iloc[rows].duplicated(list(PICTURE))
+        twice = images[list(PICTURE)].iloc[rows].duplicated()
         if twice.any():
             at = rows[np.flatnonzero(twice)[0]]
             raise ScoresError(

@@ -18,6 +18,7 @@ from rine.dataset.doctor import examine
 from rine.dataset.on_actors import examined_by
 from rine.dataset.reading import Examine
 from rine.dataset.summary import summary
+from rine.features.table import joined
 from rine.files import write_whole
 from rine.params import Params
 from rine.paths import Paths, store_folder
@@ -79,7 +80,8 @@ def _shortcut_scores(
     train = made.tables["train"]
     classes = max(settings.values(), key=len, default=())
     learn = train[(train["split"] == "train") & (train["category"].isin(list(classes)) | (not classes))]
-    rows = pd.concat([table[table["split"] != "train"] for table in made.tables.values()], ignore_index=True)
+    columns = ["path", *shortcuts.LOOKED_AT]
+    rows = joined(table.loc[table["split"] != "train", columns] for table in made.tables.values())
     rows = rows.drop_duplicates("path", ignore_index=True)
     return rows[["path"]].assign(score=shortcuts.trained(learn, rows, align))
 

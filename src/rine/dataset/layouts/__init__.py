@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rine.dataset.config import DatasetConfig, SplitConfig
 from rine.dataset.layouts.own import globs, tree
 from rine.dataset.layouts.published import dmimagedetection, forensynths, synthbuster, universal_fake_detect
 from rine.dataset.layouts.tables import manifest, parquet
-from rine.dataset.listing import DatasetError, Listing
+from rine.dataset.listing import DatasetError, Listing, Picture
 
 # (study, is it a test picture) -> table of the index
 TABLES = {
@@ -64,7 +65,7 @@ def list_all(root: Path, datasets: dict[str, DatasetConfig]) -> dict[str, Listin
     }
     owner: dict[str, str] = {}
     for name, listing in listings.items():
-        claims = {picture.source for picture in listing.pictures} | {t.generator for t in listing.test_sets}
+        claims = {kind.source for kind in listing.pictures.kinds} | {t.generator for t in listing.test_sets}
         for claim in sorted(claims):
             if owner.setdefault(claim, name) != name:
                 raise DatasetError(f"data sets {owner[claim]!r} and {name!r} both bring a source {claim!r}; rename one")
@@ -76,7 +77,7 @@ def _without(root: Path, name: str, config: DatasetConfig, listing: Listing) -> 
     """A listing without the pictures that an entry excludes; a pattern that excludes none is an error."""
     if not config.exclude:
         return listing
-    pictures = listing.pictures
+    pictures: Sequence[Picture] = listing.pictures
     for pattern in config.exclude:
         matches = patterns.matcher(pattern).fullmatch
         kept = tuple(picture for picture in pictures if not matches(picture.path))
@@ -120,10 +121,10 @@ def _with_reals(name: str, other: str, listings: dict[str, Listing]) -> Listing:
 
 def shared_reals(listings: dict[str, Listing]) -> dict[str, Listing]:
     """Test sets of one study that list the same real files: these are one image set, of the first that brings it."""
-    source: dict[tuple[str, tuple[str, ...]], str] = {}
+    source: dict[tuple[str, str], str] = {}
     merged = {}
     for name, listing in listings.items():
-        reals = tuple(picture.path for picture in listing.pictures if picture.label == 0)
+        reals = _told(picture.path for picture in listing.pictures if picture.label == 0)
         [of_set] = listing.test_sets if len(listing.test_sets) == 1 else [None]
         first = source.setdefault((listing.study, reals), of_set.real) if of_set and reals else None
         if of_set and first and first != of_set.real:
@@ -131,3 +132,12 @@ def shared_reals(listings: dict[str, Listing]) -> dict[str, Listing]:
             listing = replace(listing, pictures=fakes, test_sets=(of_set._replace(real=first),))
         merged[name] = listing
     return merged
+
+
+def _told(paths: Iterable[str]) -> str:
+    """A digest of paths in their order; "" of none."""
+    total, empty = hashlib.blake2b(digest_size=16), True
+    for path in paths:
+        total.update(path.encode("utf-8", "surrogateescape") + b"\0")
+        empty = False
+    return "" if empty else total.hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from rine.dataset.config import DatasetConfig, LabelConfig
-from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, Pictures, TrainingSource
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -55,7 +55,7 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
         TrainingSource(source(1, each), config.family_of(each or name), config.study, config.released)
         for each in learnt
     )
-    return Listing(config.study, tuple(map(picture, rows)), tuple(test_sets), tuple(training))
+    return Listing(config.study, Pictures(map(picture, rows)), tuple(test_sets), tuple(training))
 
 
 def _kept(name: str, config: DatasetConfig, rows: list[Found]) -> list[Found]:

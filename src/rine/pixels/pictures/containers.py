@@ -1,8 +1,9 @@
 """Pictures inside other files: an address says which, and one function reads it.
 
 An address is `x/y.jpg`, a member of an archive (`a.zip!b/c.png`, `b.tar!c.png`), or a cell of a parquet file
-(`part-0003.parquet#1207@image`: row 1207, from 0, of the column `image`). The few files that a process read last stay
-open, so that pictures that are read in the order of their addresses are found where the last one ended.
+(`part-0003.parquet#1207@image`: row 1207, from 0, of the column `image`, which need not be said). The few files that a
+process read last stay open, so that pictures that are read in the order of their addresses are found where the last one
+ended.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rine.pixels.pictures.places import is_remote
 from rine.pixels.pictures.tables import Column, row_groups
 
 _INSIDE = re.compile(
-    r"(?P<archive>.+?\.(?:zip|tar))!(?P<member>.+)|(?P<table>.+\.parquet)#(?P<row>\d+)@(?P<column>[^/]+)",
+    r"(?P<archive>.+?\.(?:zip|tar))!(?P<member>.+)|(?P<table>.+\.parquet)#(?P<row>\d+)(?:@(?P<column>[^/]+))?",
     re.IGNORECASE | re.DOTALL,
 )
 _OPEN = 4  # files that a thread keeps open
@@ -41,7 +42,7 @@ def split(address: str) -> tuple[str, str]:
     if found is None or (not is_remote(address) and Path(address).is_file()):
         return address, ""
     if found["table"]:
-        return found["table"], f"{found['row']}@{found['column']}"
+        return found["table"], f"{found['row']}@{found['column'] or 'image'}"
     return found["archive"], found["member"]
 
 
