@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from rine.caching.store import key
 from rine.cli import app
+from rine.commands.encoders import row
 from rine.encoder import load, weights
 from rine.encoder.catalogue import look_up
 from rine.encoder.files import WeightsError
@@ -105,6 +106,14 @@ def test_the_command_lists_towers_and_whether_they_are_here(hub: Path) -> None:
     assert by_name["vit_small_patch14_dinov2"][1:5] == ["timm", "lvd142m", "12 x 384", "518"]
     assert by_name["vit_small_patch14_dinov2"][8:] == ["apache-2.0", "yes"]
     assert by_name["vit_small_patch14_reg4_dinov2"][-1] == "no"
+
+
+def test_a_tick_is_for_a_tower_that_gives_tokens() -> None:
+    tower = {"model": "PE-Core-T-16-384", "image_size": 64}
+    assert row(entry(**tower), check=True)[-1] == "✓"
+    *_, words, works = (cell for cell in row(entry(**tower, blocks=(13,)), check=True) if cell)
+    assert ("blocks 1 to 12" in words, works) == (True, "no")
+    assert row(entry("EVA02-E-14"))[5].endswith("(tap: block)")
 
 
 def test_a_network_that_is_not_there_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
