@@ -18,6 +18,7 @@ from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.evaluation.selection import RULES
 from rine.heads import Head, HeadConfig, seeded_head
 from rine.models import checkpoint
+from rine.models.card import trained_on
 from rine.models.checkpoint import CheckpointError
 from rine.scores.calibration import Calibration
 
@@ -354,3 +355,9 @@ def test_the_command_ends_with_a_line_or_an_error_without_a_trace(tmp_path: Path
     assert failed.exit_code == 2
     assert isinstance(failed.exception, SystemExit)
     assert CliRunner().invoke(app, [str(tmp_path / "none.pth")]).exit_code == 2
+
+
+def test_a_model_of_ones_own_names_its_data_sets_once() -> None:
+    meta = {"classes": ["first", "second"], "sources": ["first", "second"], "pictures": 1200, "training": {}}
+    assert trained_on(meta) == "first, second (1,200 pictures)"
+    assert trained_on(meta | {"sources": ["progan"]}) == "first, second of progan (1,200 pictures)"

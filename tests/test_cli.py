@@ -76,15 +76,17 @@ def test_a_sample_is_not_made_where_something_lies(tmp_path, monkeypatch):
 
 
 def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch):
-    clock = iter([0.0, 1.0, 11.0, 12.0, 30.0])
+    clock = iter([0.0, 10.5, 11.0, 21.0, 22.0, 40.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with progress.progress(8, "picture", "cache") as bar:
+        bar.advance(0)  # nothing is done yet: how long it will take is not known
         for _ in range(4):
             bar.advance(2, note="waiting")
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "cache: 4 of 8, 0.4 picture/s, 11 s left, waiting",
-        "cache: 8 of 8, 0.3 picture/s, 0 s left, waiting",
+        "cache: 0 of 8",
+        "cache: 4 of 8, 0.2 picture/s, 21 s left, waiting",
+        "cache: 8 of 8, 0.2 picture/s, 0 s left, waiting",
     ]
 
 

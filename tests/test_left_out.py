@@ -17,7 +17,7 @@ from rine.heads.scoring import score
 from rine.params import AblateConfig, Params, ParamsError, VariantConfig
 from rine.report.sections import left_out as section
 from rine.report.study import gather
-from rine.running import run_stage as run
+from rine.report.write import compile_report, write_page
 from rine.scores import ImageScores, read_scores
 from rine.training.choices import read_choice, runs_of
 from rine.training.experiment import fit
@@ -131,9 +131,10 @@ def test_a_run_without_a_family_depends_on_the_pictures_that_remain_alone(made: 
     assert np.array_equal(alone.logits, scores.take((scores.runs["variant"] == "without:gan").to_numpy()).logits)
 
 
-def test_the_page_has_both_tables_with_paired_intervals(made: SmallStudy, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = section.make(gather(made.study, made.paths.artifacts, made.folder / "no", made.folder / "no"))
-    assert content is not None
+def test_the_page_has_both_tables_with_paired_intervals(made: SmallStudy) -> None:
+    none = made.folder / "no"
+    report = compile_report(gather(made.study, made.paths.artifacts, none, none), [section.SECTION])
+    content = report[section.SECTION]
     families, dates = content.tables
     assert [row.cells[0].text for row in families.rows] == ["GAN", "flow"]
     assert [row.cells[0].text for row in dates.rows] == ["2022-08-22", "2023-02-01", "its own date"]
@@ -143,9 +144,7 @@ def test_the_page_has_both_tables_with_paired_intervals(made: SmallStudy, monkey
     figures = [worth[key][metric] for metric in ("acc", "ap") for key in ("with", "without")]
     assert [shown[i].text for i in (2, 3, 5, 6)] == [f"{100 * value:.1f}" for value in figures]
     assert all(cell.interval for cell in shown[2:])
-    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {})
-    with settled(made.folder):
-        run("report", made.study, made.paths)
+    write_page("", "", [], report, {}, made.folder / "report")
     page = (made.folder / "report" / "report.md").read_text()
     assert "A family left out of training (%)" in page
 

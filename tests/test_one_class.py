@@ -20,7 +20,7 @@ from rine.paths import Paths
 from rine.report.methods import methods_of
 from rine.report.sections import one_class
 from rine.report.study import gather
-from rine.report.write import compile_report
+from rine.report.write import compile_report, write_page
 from rine.running import run_stage as run
 from rine.scores import ImageScores, read_scores, validation
 from rine.scores.test_sets import one_class_of
@@ -79,16 +79,15 @@ def test_a_class_that_is_not_wanted_is_not_missing(made: SmallStudy) -> None:
     assert files[files["set"] == "photos"]["label"].to_list() == [0]
 
 
-def test_the_page_has_rates_of_every_method_with_intervals(made: SmallStudy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {})
-    with settled(made.folder):
-        run("report", made.study, made.paths)
+def test_the_page_has_rates_of_every_method_with_intervals(made: SmallStudy) -> None:
+    none = made.folder / "none"
+    study = gather(made.study, made.paths.artifacts, none, none)
+    write_page("", "", [], compile_report(study, [one_class.SECTION]), {}, made.folder / "report")
     page = (made.folder / "report" / "report.md").read_text()
     alarms, found = page.split("False alarms on sets of real pictures")[1].split("Found on sets of synthetic pictures")
     assert alarms.index("*photos*") < alarms.index("*more*")
     assert "*made*" in found.split("##")[0]
-    none = made.folder / "none"
-    content = one_class.make(gather(made.study, made.paths.artifacts, none, none))
+    content = one_class.make(study)
     assert content is not None
     by_side = {table.key: table for table in content.tables}
     # the pictures are told apart by their brightness alone, which is what this detector looks at
@@ -153,7 +152,7 @@ def test_where_all_test_sets_are_of_one_class_validation_chooses(alone: SmallStu
     runs = pd.read_csv(alone.paths.grid("tiny", "shapes") / "runs.csv")
     losses = runs.groupby(["xi", "q", "d"])["val_loss"].mean()
     assert losses.idxmin() == (choice["xi"], choice["q"], choice["proj_dim"])
-    assert "lowest cross-entropy on the validation pictures" in (alone.paths.best("shapes") / "card.md").read_text()
+    assert "lowest cross-entropy on the validation pictures" in (alone.paths.best("shapes") / "model.md").read_text()
 
 
 def test_its_page_has_the_rates_and_says_why_there_is_no_mean(alone: SmallStudy) -> None:

@@ -57,6 +57,7 @@ def checked(study: dict) -> Params:
         ("prepare.datasets.mine", {"real": ["a/*"]}, "needs split: train | val | test and real: [globs] or fake"),
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
         ("grid.xi", 0.1, "grid.xi = 0.1: a list is needed: [0.1]"),
+        ("prepare.datasets", {"mine": OWN | {"split": "test", "real": [3]}}, "real.0 = 3: text is needed"),
         ("prepare.datasets", {"my gan": OWN | {"split": "test"}}, "names are of letters, digits, _ and -"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
         ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),
@@ -152,6 +153,12 @@ def test_a_setting_names_training_data_sets_that_there_are():
     study["settings"] = {"mine": ["first", "secnod"]}
     with pytest.raises(ParamsError, match=r"settings.mine names \['secnod'\]; the training data sets are"):
         checked(study)
+
+
+def test_a_value_that_may_be_of_two_kinds_has_one_line() -> None:
+    study = changed("prepare.datasets.mine", OWN | {"split": "test", "family": "perceptual loss"})
+    with pytest.raises(ParamsError, match=r"\Aparams: prepare\.datasets\.mine\.family = .*folders\Z"):
+        parse(study)
 
 
 @pytest.mark.parametrize(

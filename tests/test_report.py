@@ -142,7 +142,7 @@ def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole:
     words = "say nothing about the method"
     assert (whole / "report" / "index.html").read_text().count(words) >= 2
     assert words in (whole / "report" / "report.md").read_text()
-    other = replace(SMALL, profile="paper", encoders=encoders("weights.safetensors"))
+    other = replace(SMALL, profile="paper", encoders=encoders("weights.pt"))
     there = replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other")
     monkeypatch.setattr(
         "rine.report.write.figures_of", lambda report: [f for f in figures_of(report) if f.key == "grid"]
@@ -151,7 +151,7 @@ def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole:
     assert "notice" not in re.sub(r"<style>.*?</style>", "", (whole / "other" / "index.html").read_text(), flags=re.S)
     assert (whole / "other" / "grid.png").read_bytes() != (whole / "plots" / "grid.png").read_bytes()
     report(replace(SMALL, profile="own", encoders=encoders("random")), there, page_only=True)
-    assert "has random weights in this study" in (whole / "other" / "index.html").read_text()
+    assert "In this study every encoder has random weights" in (whole / "other" / "index.html").read_text()
 
 
 def test_the_same_scores_give_the_same_files(whole: Path, tmp_path: Path):

@@ -41,9 +41,13 @@ def noted(path: Path) -> dict[str, Any]:
 
 
 def note(path: Path, values: Mapping[str, Any]) -> None:
-    """Add to a file of notes, for what changes from run to run (times, say) and is therefore in no output of DVC's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(noted(path) | dict(values), indent=1, sort_keys=True).encode())
+    """Add to a file of notes, for what changes from run to run (times, say) and is therefore in no output of DVC's.
+
+    Where it cannot be written there is no note: that is worth no error either.
+    """
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(noted(path) | dict(values), indent=1, sort_keys=True).encode())
 
 
 @contextmanager

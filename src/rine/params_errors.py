@@ -23,6 +23,8 @@ _TAGS = {"str", "int", "constrained-int", "constrained-str", "TowerConfig"}
 # by pydantic's type of error
 _PLAIN = {
     "tuple_type": "a list is needed: [{value}]",
+    "string_type": "text is needed; put it in quotes where it looks like a number",
+    "dict_type": "a table is needed: {{key: value}}",
     "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
 }
 
@@ -32,11 +34,19 @@ def explained(errors: Sequence[Any], schema: type) -> list[str]:
     # a list whose items are wrong is also reported as too short: one line for one slip
     places = {item["loc"][:-1] for item in errors}
     kept = [error for error in errors if error["type"] != "too_short" or error["loc"] not in places]
+    # where a value may be of several kinds, what is wrong within its own kind says more than that it is no other
+    within = {tuple(_keys(error)) for error in kept if not error["type"].endswith("_type")}
+    kept = [error for error in kept if not error["type"].endswith("_type") or tuple(_keys(error)) not in within]
     return list(dict.fromkeys(_explained(error, schema) for error in kept))
 
 
+def _keys(error: Any) -> list[str]:
+    """The keys that lead to what is wrong, without pydantic's own tags."""
+    return [str(key) for key in error["loc"] if key not in _TAGS and "[" not in str(key)]
+
+
 def _explained(error: Any, schema: type) -> str:
-    keys = [str(key) for key in error["loc"] if key not in _TAGS and "[" not in str(key)]
+    keys = _keys(error)
     name, value = ".".join(keys) or "the study", error["input"]
     if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         if name in REPLACED:

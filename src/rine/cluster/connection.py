@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -36,7 +37,22 @@ def connected(address: str) -> Iterator[tuple[Any, bool]]:
             yield ray, False
         finally:
             thread.submit(lambda: None).result()  # where an interrupt came first, Ray is there now
-            ray.shutdown()
+            with _silent():
+                ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Ray's core writes to standard error itself, of every task that an interrupt ended."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _kept_in_order(connecting: Future[None]) -> None:
@@ -52,9 +68,8 @@ def _kept_in_order(connecting: Future[None]) -> None:
 
 
 def _ray(address: str) -> Any:
-    # Ray reads these when it is imported
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # nothing of tasks that an interrupt ended
-    if address == LOCAL:  # it then listens on 127.0.0.1 alone, as where it has no clusters
+    if address == LOCAL:
+        # read when it is imported: Ray then listens on 127.0.0.1 alone, as it does where it has no clusters
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray

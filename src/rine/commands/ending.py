@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -31,11 +32,11 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         _die_with_parent()
-        _end_in_order()
         start = time.perf_counter()
         try:
             require_memory()
-            line = command(*args, **kwargs)
+            with ended_in_order("rine: ended by SIGTERM; what was finished is kept, run it again to go on"):
+                line = command(*args, **kwargs)
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -51,15 +52,22 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
     return run
 
 
-def _end_in_order() -> None:
+@contextmanager
+def ended_in_order(said: str) -> Iterator[None]:
     """Let SIGTERM clear up as Ctrl+C does: half-written files go, and one line is said."""
 
     def end(*_: object) -> None:
-        typer.secho("rine: ended by SIGTERM; what was finished is kept, run it again to go on", err=True)
+        typer.secho(said, err=True)
         raise SystemExit(128 + signal.SIGTERM)
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
+    if threading.current_thread() is not threading.main_thread():  # where no handler may be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def require_memory() -> None:

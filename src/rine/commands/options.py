@@ -13,7 +13,7 @@ import typer
 
 from rine import arithmetic, extensions
 from rine.arithmetic import Mode
-from rine.commands.ending import require_memory
+from rine.commands.ending import ended_in_order, require_memory
 from rine.paths import Paths
 from rine.terminal import message, reason
 
@@ -85,7 +85,8 @@ def plain_errors(command: str) -> Iterator[None]:
     """Show what the user can mend as one message, without a trace (RINE_TRACE=1 shows it), and exit with status 2."""
     try:
         require_memory()
-        yield
+        with ended_in_order(f"rine {command}: ended by SIGTERM"):
+            yield
     except KeyboardInterrupt:
         typer.secho(f"rine {command}: interrupted", err=True)
         raise typer.Exit(128 + signal.SIGINT) from None

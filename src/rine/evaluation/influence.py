@@ -138,7 +138,7 @@ def tpr_at(level: float, labels: np.ndarray, logits: np.ndarray) -> Influence:
     threshold = (1 - part) * scores[:, whole - 1] + part * scores[:, min(whole, n_real - 1)]
     above = _centred((logits > threshold[:, None]).astype(float), labels)
     # straight along the curve, whose bend and steps would be taken for spread
-    aside = np.arange(reach) - rank
+    aside = np.arange(reach) - np.arange(reach) @ weights
     spread = np.abs(curve @ (weights * aside)) / np.sqrt(aside**2 @ weights)
     of_real = np.sqrt((above[:, ~labels] ** 2).sum(axis=1))
     slope = np.divide(spread, of_real, out=np.zeros(len(logits)), where=of_real > 0)

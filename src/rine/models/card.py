@@ -90,7 +90,8 @@ def trained_on(meta: Mapping[str, Any]) -> str:
     sources = (
         ", ".join(meta.get("sources") or ()) or meta["training"].get("training_set") or "pictures that are not stated"
     )
-    classes = f"{', '.join(meta['classes'])} of " if meta["classes"] else ""
+    named = ", ".join(meta["classes"])  # of a data set of one's own its name is both
+    classes = f"{named} of " if named and named != sources else ""
     n = f" ({meta['pictures']:,} pictures)" if meta.get("pictures") else ""
     return f"{classes}{sources}{n}"
 

@@ -81,13 +81,16 @@ def run(
 
 def _caution(params: Params) -> tuple[str, str]:
     """Why a study's figures say nothing about the method, for the page and for each figure; empty where they may."""
-    encoder = params.encoders[params.encoder]
     if params.profile == SAMPLE:
         return f"Sample study. {params.about.strip()}", "Sample study: says nothing about the method"
-    if encoder.pretrained == "random":
-        notice = f"{encoder.name} has random weights in this study: its figures say nothing about the method."
-        return notice, "Random weights: says nothing about the method"
-    return "", ""
+    drawn = [encoder.name for encoder in params.encoders.values() if encoder.pretrained == "random"]
+    if not drawn:
+        return "", ""
+    names = "every encoder" if 1 < len(drawn) == len(params.encoders) else " and ".join(drawn)
+    has = "have" if " and " in names else "has"
+    notice = f"In this study {names} {has} random weights: such figures say nothing about the method."
+    in_force = params.encoders[params.encoder].pretrained == "random"
+    return notice, "Random weights: says nothing about the method" if in_force else ""
 
 
 def report_scores(scores: Path, paths: Paths, latex: bool = False) -> str:

@@ -32,12 +32,12 @@ FEW = 3  # test sets that a row names
 KINDS = {
     "family": (
         "A family left out of training (%)",
-        "Family left out",
+        "Family",
         "Scored on the family's test sets: trained with it, and without its training data.",
     ),
     "released": (
-        "Trained on the past (%)",
-        "Trained on what was released before",
+        "Trained on what was released before a date (%)",
+        "Before",
         "Scored on what was released from that day on: trained on all, and on what there was before it. Training data "
         "without a date are in all alone. The last row scores each generator by what was released before it.",
     ),
