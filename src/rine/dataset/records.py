@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,9 +73,9 @@ class Records:
         return self._texts.index(text)
 
 
-def category(texts: Sequence[str], numbers: np.ndarray) -> pd.Categorical:
+def category(texts: Sequence[str], numbers: np.ndarray) -> Any:
     """The texts (some of them may be equal) that numbers (n,) stand for, as one column."""
-    names = pd.Categorical(pd.Series(list(texts), dtype=str))
+    names: Any = pd.Categorical(pd.Series(list(texts), dtype=str))
     return pd.Categorical.from_codes(names.codes[numbers] if len(names) else [], dtype=names.dtype)
 
 
