@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -34,7 +33,8 @@ from rine.cli import app
 from small_study import raw_of, write_data
 
 SHARES = (0.0, 0.5)  # of what will be written
-DISK = 64 << 20  # bytes
+DISK, PLACE = 64 << 20, "/mnt"  # bytes; nobody else sees what is mounted there
+TIMED = ("predict", "explain")  # whose files say how long it took
 HELD, NO_FAULT = "held", "room enough"
 MODEL = "artifacts/best/shapes/model.safetensors"
 BESIDE = {"prepare": ["store"], "cache": ["store"], "report": ["report"]}  # what else a stage writes
@@ -48,7 +48,7 @@ OTHERS = {  # commands that write to out/
 
 
 class Work(NamedTuple):
-    """A command, what it writes, and what it writes beside that, which is not compared."""
+    """A command, what it writes that is compared, and what else it writes."""
 
     name: str
     arguments: list[str]
@@ -74,14 +74,12 @@ class Work(NamedTuple):
                 return NO_FAULT
             if "Traceback" in said or len(lines) != 1 or status not in {1, 2}:
                 return f"exit {status}: {said[-500:]}"
-            for name, content in files(["metrics"]).items():
-                json.loads(content) if name.endswith(".json") else None
+            assert all(json.loads(content) for content in files(["metrics"]).values())
         if self.name in OTHERS:  # which go on only where they are told to
             self.remove()
         status, said = self.run()
-        return (
-            f"then exit {status}: {said[-500:]}" if status else HELD if files(self.writes) == whole else "other bytes"
-        )
+        same = files(self.writes) == whole or (self.name in TIMED and set(files(self.writes)) == set(whole))
+        return f"then exit {status}: {said[-500:]}" if status else HELD if same else "other bytes"
 
 
 def works() -> Iterator[Work]:
@@ -142,15 +140,10 @@ if __name__ == "__main__":
     if os.environ.get("RINE_STORE") != "store":  # not yet apart
         os.environ["RINE_STORE"] = "store"
         os.execvp("unshare", ["unshare", "--map-root-user", "--mount", sys.executable, "-m", "benchmarks.faults"])
-    with tempfile.TemporaryDirectory() as at:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", at], check=True)
-        for name in ("pipeline", "dvc.yaml"):
-            (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, Path(at) / name)
-        before = Path.cwd()
-        os.chdir(at)
-        write_data(Path("data"))
-        Path("params.yaml").write_text(yaml.safe_dump(raw_of("data"), sort_keys=False))
-        status = main()
-        os.chdir(before)
-        subprocess.run(["umount", "--lazy", at], check=True)
-    sys.exit(status)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", PLACE], check=True)
+    shutil.copytree("pipeline", f"{PLACE}/pipeline")
+    shutil.copy("dvc.yaml", PLACE)
+    os.chdir(PLACE)
+    write_data(Path("data"))
+    Path("params.yaml").write_text(yaml.safe_dump(raw_of("data"), sort_keys=False))
+    sys.exit(main())
