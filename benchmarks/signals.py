@@ -29,9 +29,8 @@ from small_study import raw_of, write_data
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 MODEL = "artifacts/best/shapes/model.safetensors"
-FRESH = {"sample": "made", "prepare": "store", "cache": "store"}  # removed before a run, which would find its work done
+FRESH = {"prepare": "store", "cache": "store"}  # removed before a run, which would find its work done
 OTHERS = {
-    "sample": ["made"],
     "data": ["many"],
     "predict": ["many", "--output=out/rows.csv", f"--model={MODEL}"],
     "explain": ["data/gan/real/0.png", "--output=out/why", f"--model={MODEL}"],
@@ -55,7 +54,7 @@ def commands() -> Iterator[list[str]]:
 def files() -> dict[str, bytes]:
     """All that the commands write but the store, pictures, and pages and notes that say how long something took."""
     names = [path for path in Path().rglob("*") if path.is_file()]
-    aside = {"store", "data", "many", "made", "report", ".rine"}
+    aside = {"store", "data", "many", "report", ".rine"}
     return {str(path): path.read_bytes() for path in names if path.parts[0] not in aside}
 
 
@@ -92,8 +91,8 @@ def signalled(command: list[str], number: signal.Signals, seconds: float, whole:
     if process.returncode != STATUS[number] or len(lines) != 1:
         return f"exit {process.returncode}: {errors[-500:]}"
     torn = [name for name, content in files().items() if not _held(name, content, whole)]
-    if torn or Path("made").exists():
-        return f"left {torn or 'made'}"
+    if torn:
+        return f"left {torn}"
     try:
         os.killpg(process.pid, 0)
     except ProcessLookupError:
