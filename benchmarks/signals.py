@@ -86,7 +86,8 @@ def signalled(command: list[str], number: signal.Signals, seconds: float, whole:
         os.killpg(process.pid, signal.SIGKILL)
         return "a minute later it still ran"
     lines = [line for line in errors.splitlines() if not line.startswith(("warning:", "caution:"))]
-    if process.returncode == 0 or (process.returncode == -number and not lines):  # Python itself started, or stopped
+    said = any(words in errors for words in ("interrupted", "ended by SIGTERM"))
+    if process.returncode == 0 or (process.returncode == -number and not said):  # Python itself started, or stopped
         return NOT_MET
     if process.returncode != STATUS[number] or len(lines) != 1:
         return f"exit {process.returncode}: {errors[-500:]}"

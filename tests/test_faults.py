@@ -32,8 +32,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (2500, 2500, 3), dtype=np.uint8))
-    for place in sorted((folder / "data").rglob("*.png"))[:6]:
-        noise.save(place, compress_level=0)
+    noise.save(folder / "noise.png", compress_level=0)
+    for place in sorted((folder / "data").rglob("*.png"))[:40]:
+        place.unlink()
+        place.hardlink_to(folder / "noise.png")
     (folder / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
     return folder
 
