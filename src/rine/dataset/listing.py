@@ -11,9 +11,10 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:  # every command imports this, before the study's arithmetic is set
+    import numpy as np
 
 # Formats that cannot be read are among them: such a file is listed with the reason, not passed over. SVG is no raster
 # format; a picture that was passed over in silence would be taken for one that was judged.
@@ -82,6 +83,8 @@ class Pictures(Sequence[Picture]):
 
     def numbers(self) -> np.ndarray:
         """Which of `kinds` each picture (n,) is."""
+        import numpy as np
+
         return np.asarray(self._kinds, dtype=np.int32)
 
     def __eq__(self, other: object) -> bool:
