@@ -164,6 +164,16 @@ def test_evidence_is_shown_when_asked_for(page: Page, pictures: list[Path]) -> N
     expect(page.locator("#status")).to_contain_text("stable in")
 
 
+def test_evidence_has_the_pictures_shape_where_the_browser_cannot_show_it(page: Page, tmp_path: Path) -> None:
+    Image.fromarray(tiny_model.picture(0, 120, 160)).save(tmp_path / "phone.ppm")  # as HEIC is to most browsers
+    drop(page, tmp_path / "phone.ppm")
+    row = rows(page).first
+    row.locator("summary").first.click()
+    expect(row.locator(".map canvas")).to_have_count(1)
+    box = row.locator(".map svg").bounding_box()
+    assert (box["width"], box["height"]) == (160, 120)
+
+
 def test_a_desk_counts_filters_sorts_and_judges_again(page: Page, pictures: list[Path], detector: Detector) -> None:
     drop(page, *pictures)
     expect(page.locator(".judged")).to_have_count(20)

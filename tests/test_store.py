@@ -275,14 +275,16 @@ def test_many_processes_write_at_once_and_none_waits(tmp_path: Path) -> None:
 
 def test_what_no_feature_set_is_made_of_is_counted_and_can_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINE_STORE", str(tmp_path / "store"))
-    used, other = opened(tmp_path / "store"), opened(tmp_path / "store", encoder="gone")
+    used, other = (
+        Store.open(tmp_path / "store", {"encoder": name}, {"family": "plain"}, SHAPE) for name in ("a", "gone")
+    )
     kept = used.write(rows(1, 2), tokens(1, 2))
     unused = used.write(rows(3, 4, 5), tokens(3, 4, 5))
     other.write(rows(1), tokens(1))
     folder = tmp_path / "artifacts" / "features" / "mine" / "train"
     folder.mkdir(parents=True)
     about: dict[str, Any] = {"encoder": {"name": "Mine", "encoder": "a"}}
-    about["transforms"] = {"plain": {"transform": "b"}}
+    about["transforms"] = {"plain": {"family": "plain"}}
     table = {name: [""] for name in COLUMNS} | {"label": [0], "width": [1], "height": [1], "row": [0]}
     pd.DataFrame(table | {"digest": [f"{1:032x}"], "view": ["centre"]}).to_csv(folder / "rows.csv", index=False)
     about["digests"] = {"rows.csv": shards.digest_of(folder / "rows.csv")}
@@ -300,6 +302,8 @@ def test_what_no_feature_set_is_made_of_is_counted_and_can_go(tmp_path: Path, mo
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert {file.stem for file in (tmp_path / "store").glob("*/*/*.safetensors")} == {kept}
+    left = CliRunner().invoke(app, arguments).stdout.splitlines()
+    assert ["Mine plain: mine/train" in line for line in left] == [True, False]  # and the sum
     (folder / "features.json").unlink()
     assert CliRunner().invoke(app, arguments).exit_code == 2  # nothing would be left
-    assert missing(opened(tmp_path / "store"), rows(1, 2)) == []
+    assert missing(used, rows(1, 2)) == []

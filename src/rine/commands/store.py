@@ -32,7 +32,7 @@ def store(
         for part in parts:
             said = ", ".join(part.sets) or "no set here"
             size, useless = (f"{n / 1e6:,.1f} MB" for n in (part.size, part.unused))
-            typer.echo(message(f"{size:>13}  {part.encoder}: {said}; unused {useless}"))
+            typer.echo(message(f"{size:>13}  {part.encoder} {part.family}: {said}; unused {useless}"))
             if prune:
                 delete(part)
         unused = sum(part.unused for part in parts) / 1e6

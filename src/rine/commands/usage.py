@@ -22,6 +22,7 @@ class Held:
 
     folder: Path
     encoder: str
+    family: str  # of views
     sets: tuple[str, ...]
     size: int
     unused: int
@@ -46,10 +47,13 @@ def usage(store: Path, features: Path) -> Iterator[Held]:
         folder = file.parent
         place = (folder.parent.name, folder.name)
         sizes = {path.stem: path.stat().st_size for path in folder.glob(f"*{shards.SUFFIX}")}
+        if not sizes:  # all of it was deleted
+            continue
         unused = tuple(name for name in sorted(sizes) if not rows[place].intersection(_rows(folder / f"{name}.json")))
-        encoder = names.get(place[0]) or _called(json.loads(file.read_text(encoding="utf-8"))["encoder"])
-        size = sum(sizes.values())
-        yield Held(folder, encoder, tuple(sets[place]), size, sum(sizes[name] for name in unused), unused)
+        about = json.loads(file.read_text(encoding="utf-8"))
+        encoder, family = names.get(place[0]) or _called(about["encoder"]), about["transform"].get("family", "")
+        unused_size = sum(sizes[name] for name in unused)
+        yield Held(folder, encoder, family, tuple(sets[place]), sum(sizes.values()), unused_size, unused)
 
 
 def delete(held: Held) -> None:

@@ -60,7 +60,10 @@ function map({ map: cells, judged, width, height, looked_at: words }, row) {
   const all = cells.map((cell) => cell.probability);
   const range = all.length > 1 ? `from ${percent(Math.min(...all))} to ${percent(Math.max(...all))}` : percent(all[0]);
   const caption = `Probability of being synthetic over ${all.length} ${all.length === 1 ? "crop" : "crops"}: ${range}`;
-  const frame = element("div", { class: "map" }, element("img", { src: row.url, alt: caption }), overlay);
+  const picture = element("img", { src: row.url, alt: caption });
+  // a format that the browser cannot show (HEIC): an empty sheet of the picture's shape under the squares
+  picture.addEventListener("error", () => picture.replaceWith(element("canvas", { width, height, role: "img", "aria-label": caption })));
+  const frame = element("div", { class: "map" }, picture, overlay);
   return [frame, element("p", { class: "small", text: `${caption}. Red speaks for synthetic, blue for real. ${words}` })];
 }
 
