@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from rine.cli import app
 from rine.sample import Sizes, make_sample
+from rine.terminal import reason
 
 RINE = [sys.executable, "-m", "rine.cli"]
 
@@ -31,8 +32,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (2500, 2500, 3), dtype=np.uint8))
-    for place in sorted((folder / "data").rglob("*.png"))[:6]:
-        noise.save(place, compress_level=0)
+    noise.save(folder / "noise.png", compress_level=0)
+    for place in sorted((folder / "data").rglob("*.png"))[:40]:
+        place.unlink()
+        place.hardlink_to(folder / "noise.png")
     (folder / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
     return folder
 
@@ -77,10 +80,18 @@ def test_with_too_little_memory_there_is_an_error_and_no_hang(study: Path, comma
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_command_that_is_interrupted_says_one_line(monkeypatch: pytest.MonkeyPatch, number: int, status: int) -> None:
+@pytest.mark.parametrize(("command", "work"), [("predict", "predict._load"), ("data", "looked.look")])
+def test_a_command_that_is_interrupted_says_one_line(
+    monkeypatch: pytest.MonkeyPatch, command: str, work: str, number: int, status: int
+) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("rine.commands.predict._load", lambda *_: signal.raise_signal(number))
-    done = CliRunner().invoke(app, ["predict", "a.png"])
+    monkeypatch.setattr(f"rine.commands.{work}", lambda *_: signal.raise_signal(number))
+    done = CliRunner().invoke(app, [command, "a.png"])
     assert done.exit_code == status
-    assert re.fullmatch(r"rine predict: (interrupted|ended by SIGTERM)\n", done.stderr)
+    assert re.fullmatch(rf"rine {command}: (interrupted|ended by SIGTERM)\n", done.stderr)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_library_that_finds_no_memory_is_called_that() -> None:
+    error = ImportError("libtorch_cpu.so: failed to map segment from shared object")
+    assert reason(error) == "not enough memory"

@@ -215,7 +215,9 @@ def test_no_sign_that_a_terminal_obeys_reaches_it(tmp_path: Path, monkeypatch: p
     published_rows = (ROOT / "pipeline" / "published" / "scores.csv").read_text().splitlines()
     rows = [line.replace("ViT-B/32", ESCAPES).replace(",stargan,", f",{ESCAPES},") for line in published_rows]
     Path("s.csv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "params.yaml").write_text(instead("name: ViT-T/28", f"name: {json.dumps(ESCAPES)}"))
+    (tmp_path / "params.yaml").write_text(
+        instead("name: ViT-T/28, 4 registers, no CLS", f"name: {json.dumps(ESCAPES)}")
+    )
     (tmp_path / "wrong.yaml").write_text(instead("lr: 0.0005", f"lr: 0.0005\n{json.dumps(ESCAPES)}: 1"))
     for words, status in (
         (["select", "--scores", "s.csv"], 0),

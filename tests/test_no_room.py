@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import tiny_model
 from rine.cli import app
+from rine.dataset.fact_store import FactStore
 from rine.report import write
 from rine.report.section import Content, Figure, Report
 from rine.sample import Sizes, make_sample
@@ -88,6 +89,12 @@ def test_a_disk_that_is_full_under_predict_is_one_line_and_resume_goes_on(
         assert (tmp_path / "rows.csv").stat().st_size == size
         assert predict("pictures", "--output", "rows.csv", "--resume")[0] == 0
         assert verdicts(tmp_path / "rows.csv") == verdicts(tmp_path / "whole.csv")
+
+
+def test_a_disk_that_is_full_under_remembered_facts_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    with full_after(100), pytest.raises(OSError, match=r"facts\.sqlite: "):
+        FactStore(tmp_path, max_pixels=1)
+    FactStore(tmp_path, max_pixels=1).close()
 
 
 def test_a_disk_that_is_full_under_metrics_is_an_error_and_the_next_run_writes_them_whole(tmp_path: Path) -> None:

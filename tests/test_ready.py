@@ -155,5 +155,5 @@ def test_the_command_prints_what_can_be_pasted(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["data", str(tmp_path / "nowhere")])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "is no folder" in done.stderr

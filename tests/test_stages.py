@@ -72,7 +72,9 @@ def test_a_study_without_its_sections_is_reported(
     paths = Paths(**{name: tmp_path / name for name in ("artifacts", "metrics", "plots", "page", "published")})
     with settled(small_study.folder):
         line = run_one("report", study, replace(paths, plots_page=tmp_path / "plots.html"))
-    assert "not there yet: longer training, smaller training sets, ablations" in line
+    assert "not there yet" not in line  # the params say that they do without
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "Ablation" not in page
 
 
 def test_a_stage_writes_a_file_once(small_study: SmallStudy) -> None:

@@ -7,14 +7,15 @@ import os
 MOST = 4000  # characters of one message
 # what a user can mend; all else is a fault of the program's, and its trace is wanted
 PLAIN = (ValueError, OSError, ImportError, MemoryError)
+LACKS = ("allocate memory", "out of memory", "failed to map segment")  # PyTorch's words, and the loader's of a library
 
 
 def reason(error: Exception) -> str:
     """What is wrong, in words that need no trace; raises the error itself where there are none, or RINE_TRACE is set.
 
-    A lack of memory is called that, whoever found it: PyTorch has a RuntimeError for it.
+    A lack of memory is called that, whoever found it: PyTorch has a RuntimeError for it, a library an ImportError.
     """
-    lacks = isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "out of memory"))
+    lacks = isinstance(error, MemoryError) or any(words in str(error) for words in LACKS)
     if os.environ.get("RINE_TRACE") or not (lacks or isinstance(error, PLAIN)):
         raise error
     if lacks:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from rine.commands.options import plain_errors
+
 
 def data(
     path: Annotated[Path, typer.Argument(help="The folder of the data sets: `prepare.root`.")] = Path("data"),
@@ -15,13 +17,10 @@ def data(
 
     No picture is opened. Example: rine data data
     """
-    from rine.commands.looked import look
+    with plain_errors("data"):
+        from rine.commands.looked import look
 
-    try:
         looked = look(path)
-    except (ValueError, OSError) as error:
-        typer.secho(f"rine data: {error}", fg="red", err=True)
-        raise typer.Exit(1) from error
     typer.echo(f"  root: {path}\n  datasets:")
     for guess in looked.guesses:
         remarks = "; ".join([f"{guess.pictures} pictures", *guess.remarks])

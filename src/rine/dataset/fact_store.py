@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import PIL
@@ -34,10 +35,21 @@ class FactStore:
         self.file = folder / "facts.sqlite"
         self.made_by = f"{VERSION} pillow {PIL.__version__} {max_pixels}"
         folder.mkdir(parents=True, exist_ok=True)
+        with self._plain():
+            try:
+                self._open()
+            except sqlite3.OperationalError:  # no room, say, or locked for a minute: no damage
+                raise
+            except sqlite3.DatabaseError:
+                self._start_anew()
+
+    @contextmanager
+    def _plain(self) -> Iterator[None]:
+        """SQLite's errors as errors of the file, which are said without a trace."""
         try:
-            self._open()
-        except sqlite3.DatabaseError:
-            self._start_anew()
+            yield
+        except sqlite3.Error as error:
+            raise OSError(f"{self.file}: {error}") from error
 
     def _open(self) -> None:
         self._db = sqlite3.connect(self.file, timeout=_PATIENCE, isolation_level=None)
@@ -54,16 +66,17 @@ class FactStore:
 
     def get(self, path: Path, stat: os.stat_result) -> Facts | Skipped | None:
         """What is known about a picture whose file has this `stat`; None where it must be read."""
-        try:
-            found = self._db.execute(
-                "SELECT facts FROM facts WHERE path = ? AND size = ? AND mtime = ? AND made_by = ?",
-                (str(path), stat.st_size, stat.st_mtime_ns, self.made_by),
-            ).fetchone()
-        except sqlite3.OperationalError:  # locked for a minute: no damage
-            raise
-        except sqlite3.DatabaseError:
-            self._start_anew()
-            found = None
+        with self._plain():
+            try:
+                found = self._db.execute(
+                    "SELECT facts FROM facts WHERE path = ? AND size = ? AND mtime = ? AND made_by = ?",
+                    (str(path), stat.st_size, stat.st_mtime_ns, self.made_by),
+                ).fetchone()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._start_anew()
+                found = None
         if found is None:
             return None
         values = json.loads(found[0])
@@ -77,9 +90,10 @@ class FactStore:
             for path, stat, facts in entries
             if stat.st_mtime_ns < now - RACE_NS
         ]
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
-        self._db.execute("COMMIT")
+        with self._plain():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.execute("COMMIT")
 
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Digest and perceptual hash of every picture that is remembered."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # every command imports this, before the study's arithmetic is set
     import numpy as np
 
 # Formats that cannot be read are among them: such a file is listed with the reason, not passed over. SVG is no raster
@@ -83,7 +83,7 @@ class Pictures(Sequence[Picture]):
 
     def numbers(self) -> np.ndarray:
         """Which of `kinds` each picture (n,) is."""
-        import numpy as np  # not above: the command line, which sets the arithmetic before NumPy, imports this file
+        import numpy as np
 
         return np.asarray(self._kinds, dtype=np.int32)
 
