@@ -63,7 +63,7 @@ def test_every_command_is_one(page: Path) -> None:
                 _is_a_key(override.lstrip("+~").split("=")[0])
         elif name == "make" and rest:
             assert rest[0] in targets, words
-        elif rest[:1] == ["-m"]:
+        elif rest[:1] == ["-m"] and rest[1:]:
             assert importlib.util.find_spec(rest[1]), words
         elif name == "cp":
             assert "NAME" in rest[0] or (ROOT / rest[0]).is_file(), words
