@@ -29,6 +29,13 @@ def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector
         yield replace(Detector.load(path, device="cpu"), max_pixels=1_000_000)
 
 
+@pytest.fixture(scope="module")
+def small_server(detector: Detector) -> Iterator[str]:
+    """The address of a server whose limits a test can meet."""
+    with served(detector, ServeSettings(upload_mb=1, files=5, seconds=20)) as address:
+        yield address
+
+
 @contextmanager
 def served(detector: Detector, settings: ServeSettings) -> Iterator[str]:
     """Serve in a thread and give the address; ends with the block."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,9 +113,13 @@ def raw_of(
 def run_study(folder: Path) -> SmallStudy:
     """Run every stage but the report in `folder`, in the order of the graph, one item after the other."""
     write_data(folder / "data")
-    made = SmallStudy(study_of(folder / "data"), folder, [])
-    with settled(folder):
-        for stage in STAGES:
+    return run_stages(SmallStudy(study_of(folder / "data"), folder, []))
+
+
+def run_stages(made: SmallStudy, stages: Sequence[str] = STAGES) -> SmallStudy:
+    """Every item of these stages, by default all but the report, on data that are there."""
+    with settled(made.folder):
+        for stage in stages:
             for item in items(stage, made.study):
                 made.runs.append(run_stage(made, stage, item))
     return made

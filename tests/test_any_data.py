@@ -12,10 +12,9 @@ import pandas as pd
 import pytest
 
 from containers import encoded, write_parquet, write_tar, write_zip
-from graph import items
 from rine.running import run_stage as run
 from rine.scores import ImageScores
-from small_study import SmallStudy, run_stage, settled, study_of, write_pictures
+from small_study import SmallStudy, run_stages, settled, study_of, write_pictures
 
 STAGES = ("prepare", "cache", "grid", "select", "best", "perturb", "validate")
 DATASETS: dict[str, dict[str, Any]] = {
@@ -70,11 +69,8 @@ def write_data(root: Path) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallStudy]:
     folder = tmp_path_factory.mktemp("any")
     write_data(folder / "data")
-    study = SmallStudy(study_of(folder / "data", DATASETS), folder, [])
+    study = run_stages(SmallStudy(study_of(folder / "data", DATASETS), folder, []), STAGES)
     with settled(folder):
-        for stage in STAGES:
-            for item in items(stage, study.study):
-                study.runs.append(run_stage(study, stage, item))
         yield study
 
 

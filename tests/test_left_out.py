@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graph import items
 from rine.checks import check
 from rine.features.sets import open_sets
 from rine.heads.scoring import score
@@ -22,7 +21,7 @@ from rine.scores import ImageScores, read_scores
 from rine.training.choices import read_choice, runs_of
 from rine.training.experiment import fit
 from rine.training.left_out import left_out
-from small_study import SmallStudy, run_stage, settled, study_of, write_pictures
+from small_study import SmallStudy, run_stages, settled, study_of, write_pictures
 
 TRAINING = pd.DataFrame(
     [("old", "gan", "2018-01-01"), ("mid", "gan", "2020-05-01"), ("new", "flow", "2022-08"), ("odd", "flow", "")],
@@ -85,12 +84,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     places = sorted({place for each in DATASETS.values() for key in ("real", "fake") for place in each[key]})
     for number, place in enumerate(places):
         write_pictures(folder / "data" / place, 8, 1000 * number, dark=not place.endswith("real"))
-    result = SmallStudy(study(folder / "data"), folder, [])
-    with settled(folder):
-        for stage in STAGES:
-            for item in items(stage, result.study):
-                result.runs.append(run_stage(result, stage, item))
-    return result
+    return run_stages(SmallStudy(study(folder / "data"), folder, []), STAGES)
 
 
 def test_prepare_says_family_and_date_of_what_is_learnt(made: SmallStudy) -> None:

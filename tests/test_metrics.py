@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, log_loss
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from rine.evaluation.means import metrics_table
 from rine.evaluation.metrics import METRICS, evaluate
 from rine.scores.calibration import Calibration
-from rine.scores.of_runs import accuracy_of_runs, average_precision_of_runs, log_loss_of_runs
+from rine.scores.of_runs import accuracy_of_runs, average_precision_of_runs, log_loss_of_runs, roc_auc_of_runs
 
 LABELS = np.repeat([False, True], [30, 20])
 FITTED = Calibration(scale=2.0, bias=-1.0, threshold_fpr1=1.0, threshold_fpr5=0.5, n=40)
@@ -25,6 +25,8 @@ def test_fast_path_is_scikit_learn_with_and_without_ties(decimals):
     logits = (np.random.default_rng(1).normal(size=(5, 50)) + LABELS).round(decimals)
     expected = [average_precision_score(LABELS, run) for run in logits]
     assert average_precision_of_runs(LABELS, logits) == pytest.approx(expected, abs=1e-12)
+    expected = [roc_auc_score(LABELS, run) for run in logits]
+    assert roc_auc_of_runs(LABELS, logits) == pytest.approx(expected, abs=1e-12)
     p = 1 / (1 + np.exp(-logits))
     assert log_loss_of_runs(LABELS, logits) == pytest.approx([log_loss(LABELS, run) for run in p], abs=1e-9)
     assert accuracy_of_runs(LABELS, logits) == pytest.approx([np.mean((run > 0.5) == LABELS) for run in p])

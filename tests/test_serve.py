@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,9 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import ServeSettings  # noqa: E402
-from served import Slow, png, post, raw, served, tiny_detector  # noqa: E402  needs what was just asked for
+from served import Slow, png, post, raw, served, small_server, tiny_detector  # noqa: E402  needs what was just asked for
 
-detector = tiny_detector
-
-
-@pytest.fixture(scope="module")
-def url(detector: Detector) -> Iterator[str]:
-    with served(detector, ServeSettings(upload_mb=1, files=5, seconds=20)) as address:
-        yield address
+detector, url = tiny_detector, small_server
 
 
 def test_each_file_has_its_row_as_the_detector_gives_it(url: str, detector: Detector) -> None:

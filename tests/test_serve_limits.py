@@ -21,15 +21,9 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from rine.serve import app, limits, run, worker  # noqa: E402
 from rine.serve.settings import SHUTDOWN, ServeSettings  # noqa: E402
-from served import Slow, connected, png, post, raw, served, tiny_detector, until, waiting  # noqa: E402  needs what was just asked for
+from served import Slow, connected, png, post, raw, served, small_server, tiny_detector, until, waiting  # noqa: E402  needs what was just asked for
 
-detector = tiny_detector
-
-
-@pytest.fixture(scope="module")
-def url(detector: Detector) -> Iterator[str]:
-    with served(detector, ServeSettings(upload_mb=1, files=5, seconds=20)) as address:
-        yield address
+detector, url = tiny_detector, small_server
 
 
 def test_every_limit_has_its_number_in_the_documentation() -> None:

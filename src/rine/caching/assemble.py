@@ -32,20 +32,22 @@ def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out
         owner[unit.own], place[unit.own] = number, np.arange(len(unit.own))
     names = [name + shards.SUFFIX for name in plan.units]
     shard, row = np.empty(len(plan.rows), dtype=np.int32), np.empty(len(plan.rows), dtype=np.int32)
+    digests: dict[str, str] = {}
     with whole_folder(out) as part:
         for number, unit in enumerate(units):
             file = part / names[number]
             at = plan.original[unit.rows]
-            _place(stores[unit.family], units, owner[at], place[at], file)
+            digests[file.name] = _place(stores[unit.family], units, owner[at], place[at], file)
             shard[unit.rows], row[unit.rows] = number, np.arange(len(unit.rows))
         table = plan.rows.assign(shard=pd.Categorical.from_codes(shard, pd.Index(names)), row=row)[list(COLUMNS)]
         table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
-        about = about | {"digests": {file.name: shards.digest_of(file) for file in sorted(part.iterdir())}}
+        digests["rows.csv"] = shards.digest_of(part / "rows.csv")
+        about = about | {"digests": dict(sorted(digests.items()))}
         files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")
 
 
-def _place(store: Store, units: list[Unit], owner: np.ndarray, place: np.ndarray, file: Path) -> None:
-    """Make a unit's file of rows (N,) that lie in its own shard, but for those that others had first."""
+def _place(store: Store, units: list[Unit], owner: np.ndarray, place: np.ndarray, file: Path) -> str:
+    """Make a unit's file of rows (N,) that lie in its own shard, but for those that others had first; its digest."""
     first = units[owner[0]]
     if (owner == owner[0]).all() and np.array_equal(place, np.arange(len(first.own))):
         whole = store.path(first.shard)
@@ -53,11 +55,11 @@ def _place(store: Store, units: list[Unit], owner: np.ndarray, place: np.ndarray
             os.link(whole, file)
         except OSError:  # another file system, or one without links
             shutil.copyfile(whole, file)
-        return
+        return store.digest(first.shard)
     numbers, which = np.unique(owner, return_inverse=True)
     tokens = np.empty((len(owner), *store.shape), dtype=np.float16)
     shards.copy_rows(tokens, [shards.tokens_of(store.path(units[n].shard)) for n in numbers], which, place)
     try:
-        files.write_tokens(file, tokens)
+        return files.write_tokens(file, tokens)
     except OSError as error:
         raise store.explain(error, tokens.nbytes) from error

@@ -75,6 +75,10 @@ class Store:
         _tidy(folder)
         return cls(folder, shape)
 
+    def digest(self, name: str) -> str:
+        """The digest of a shard's file, as it was noted when it was written."""
+        return self._manifest(name)[1]
+
     def path(self, name: str) -> Path:
         """The file of a shard's tokens."""
         return self.folder / (name + shards.SUFFIX)

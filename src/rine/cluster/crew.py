@@ -123,11 +123,8 @@ class Crew:
             )
             return
         task = hand.tasks.pop(ref)
-        hand.last, hand.host, hand.node = (
-            time.monotonic(),
-            told.host,
-            told.node,
-        )  # it may have been restarted on another
+        hand.last = time.monotonic()
+        hand.host, hand.node = told.host, told.node  # it may have been restarted on another
         if told.kind == "error":
             self._failed(hand, task, told.host, told.what)
             return

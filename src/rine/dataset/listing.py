@@ -100,12 +100,11 @@ class Listing:
     study: str
     pictures: Any  # whatever gives them; `Pictures` afterwards
     test_sets: tuple[ListedTestSet, ...] = ()
+    training: tuple[TrainingSource, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.pictures, Pictures):
             object.__setattr__(self, "pictures", Pictures(self.pictures))
-
-    training: tuple[TrainingSource, ...] = ()
 
 
 def pictures_in(root: Path, folder: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -59,8 +58,7 @@ def remembered(config: EncoderConfig) -> tuple[int, int, int]:
     key, file = json.dumps([versions, entry], sort_keys=True), store_folder("index") / "towers.json"
     if (found := noted(file).get(key)) is None:
         found = [look_up(config).image_size, *token_shape(config)]
-        with suppress(OSError):  # a store that cannot be written to is said by what needs it
-            note(file, {key: found})
+        note(file, {key: found})
     size, n_blocks, width = found
     return size, n_blocks, width
 

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 from rine.params import Params
+from rine.paths import Paths
 from rine.pixels.perturbations import PERTURBATIONS
 from rine.report.labels import label_settings
 from rine.scores import ImageScores
 from rine.scores.calibration import Calibration
 from rine.scores.publish import stack
 from rine.scores.table import COLUMNS, STUDIES, ScoresError, read_scores
+
+LEFT_OUT = Paths(Path()).left_out().as_posix()  # in the artifacts
 
 
 def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -27,7 +30,7 @@ def study_scores(params: Params, artifacts: Path) -> pd.DataFrame:
     """Every scores table of the study in force, by name: what an earlier study left behind is not picked up."""
     folders = [f"grid/{encoder}-{setting}" for encoder in params.encoders for setting in params.settings]
     folders += [f"ablate/{variant}" for variant in (params.ablate.variants if params.ablate else ())]
-    folders += ["ablate/left-out"] if params.ablate and params.ablate.leave_out else []
+    folders += [LEFT_OUT] if params.ablate and params.ablate.leave_out else []
     folders += [study for study in STUDIES if study not in {"grid", "ablate", "left_out"}]
     paths = [artifacts / folder / "scores.csv" for folder in [*folders, "validate/baselines"]]
     return together(path for path in paths if path.is_file())
@@ -40,7 +43,7 @@ def folders_of(stage: str, params: Params) -> list[str]:
     if stage == "ablate":
         variants = params.ablate.variants if params.ablate else ()
         return [f"ablate/{variant}/{setting}" for setting in params.settings for variant in variants]
-    if stage in ("epochs", "dataset_size", "ablate/left-out"):
+    if stage in ("epochs", "dataset_size", LEFT_OUT):
         return [f"{stage}/{setting}" for setting in params.settings]
     return [stage]
 

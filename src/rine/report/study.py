@@ -62,9 +62,9 @@ class Study:
         """
         done = set(self.all_scores["study"])
         wanted = {} if self.one_class else PARTS
-        return [part for study, part in wanted.items() if study not in done and not self.left_out(study)]
+        return [part for study, part in wanted.items() if study not in done and not self.without(study)]
 
-    def left_out(self, name: str) -> bool:
+    def without(self, name: str) -> bool:
         """Whether the params say of a section, by null, that this study does without it."""
         return self.params is not None and getattr(self.params, name, self) is None
 

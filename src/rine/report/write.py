@@ -27,7 +27,7 @@ def compile_report(study: Study, sections: Sequence[Section] = SECTIONS) -> Repo
     report = {}
     for section in sections:
         content = section.make(study)
-        if content is None and section.absent and not (study.left_out(section.key) or study.one_class):
+        if content is None and section.absent and not (study.without(section.key) or study.one_class):
             content = Content([section.absent])
         if content is not None:
             report[section] = content

@@ -13,11 +13,12 @@ from rine.features.sets import Sets, open_sets
 from rine.params import Params
 from rine.paths import Paths
 from rine.scores import write_scores
+from rine.scores.left_out import SLIDING
 from rine.scores.publish import means_in_words, publish, publish_nothing, publish_settings, write_metrics
 from rine.scores.test_sets import read_test_sets, with_both_classes
 from rine.training.choices import read_choice, runs_of
 from rine.training.experiment import experiment
-from rine.training.left_out import SLIDING, left_out
+from rine.training.left_out import left_out
 
 TRACKED = ("lr", "seeds", "encoder", "settings", "training", "ablate")
 

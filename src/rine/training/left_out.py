@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-SLIDING = "each"  # in place of a date: every generator by what was released before it
-COLUMNS = ["by", "left_out", "rows", "generator"]
+from rine.scores.left_out import COLUMNS, SLIDING
 
 # what is left out, the name of the rows that remain, the test sets that runs on these are scored on
 _Part = tuple[str, str, list[str]]

@@ -12,21 +12,14 @@ from rine.evaluation.intervals import difference as paired
 from rine.evaluation.intervals import interval
 from rine.report.estimates import Intervals
 from rine.report.labels import settings_of
+from rine.report.reading import LEFT_OUT
 from rine.report.section import Content, Section
 from rine.report.study import REPORTED_FROM, Study
 from rine.report.table import CHANCE_NOTE, Cell, Row, Table, difference, percent, text
-
-COLUMNS = [
-    "setting",
-    "by",
-    "left_out",
-    "rows",
-    "generator",
-]  # of the stage's table: what is scored by runs on which rows
+from rine.scores.left_out import COLUMNS, SLIDING
 
 METRICS = {"acc": "Accuracy", "ap": "AP", "roc_auc": "AUC"}
 GROUPS = [("", 2), *((title, 3) for title in METRICS.values())]
-SLIDING = "each"  # there: each generator by what was before it
 FEW = 3  # test sets that a row names
 # kind -> title, name of the first column, what a row is
 KINDS = {
@@ -55,11 +48,11 @@ NOTHING = (
 def make(study: Study) -> Content | None:
     if study.params is None or study.params.ablate is None or not study.params.ablate.leave_out:
         return None
-    scored = study.table("ablate/left-out/scored.csv", COLUMNS).fillna("")
+    scored = study.table(f"{LEFT_OUT}/scored.csv", ["setting", *COLUMNS]).fillna("")
     if scored.empty:
         return Content([NOTHING])
     scored = scored.assign(setting=scored["setting"].map(study.labels))
-    intervals = study.intervals(study.images("ablate/left-out"), "variant")
+    intervals = study.intervals(study.images(LEFT_OUT), "variant")
     by_kind = scored.groupby("by", sort=False)
     return Content(tables=[_table(study, str(kind), part, intervals) for kind, part in by_kind])
 

@@ -106,8 +106,7 @@ def _without_threshold(study: Study, settings: list[str]) -> list[str]:
 
 
 def _means(sets: list[TestSet], logits: np.ndarray, threshold: float | None) -> np.ndarray:
-    """Of runs with logits (K, N): AUC, shares of synthetic and of real pictures above the threshold, as means over
-    the test sets (K, 3)."""
+    """AUC, and shares of synthetic and of real pictures above the threshold, of runs (K, N): means over sets (K, 3)."""
     means = np.full((len(logits), len(CURVES)), np.nan)
     if sets:
         means[:, 0] = np.mean([roc_auc_of_runs(each.labels, logits[:, each.rows]) for each in sets], axis=0)
