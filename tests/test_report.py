@@ -127,6 +127,10 @@ def test_every_figure_has_a_picture_and_its_data(whole: Path):
         table = pd.read_csv(path)
         assert len(table), path
         assert {"panel", "series"} <= set(table), path
+    for name in ("ablate", "perturb"):
+        table = pd.read_csv(whole / "plots" / f"{name}.csv").dropna(subset=["low", "high"])
+        assert len(table)
+        assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
 
 
 def test_the_page_needs_nothing_else(whole: Path):
