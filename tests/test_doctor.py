@@ -14,6 +14,7 @@ from rine.dataset import duplicates, facts, index, shortcuts
 from rine.dataset.config import PrepareConfig
 from rine.dataset.doctor import Diagnosis, examine
 from rine.dataset.findings import NAMED
+from rine.dataset.records import packed
 from rine.pixels.config import AlignConfig
 
 
@@ -71,6 +72,10 @@ def row(path: str, digest: str, split: str = "train", study: str = "grid", label
     }
 
 
+def copies(table: pd.DataFrame) -> pd.DataFrame:
+    return duplicates.find(table, duplicates.near_labels(np.array([packed(dhash) for dhash in table["dhash"]], "S17")))
+
+
 @pytest.mark.parametrize(
     ("one", "other", "across"),
     [
@@ -84,7 +89,7 @@ def row(path: str, digest: str, split: str = "train", study: str = "grid", label
 )
 def test_which_splits_must_not_meet(one: tuple[str, str], other: tuple[str, str], across: bool) -> None:
     table = pd.DataFrame([row("a", "x", *one), row("b", "x", *other), row("c", "y", *one)])
-    found = duplicates.find(table)
+    found = copies(table)
     assert list(found["path"]) == ["a", "b"]
     assert set(found["across"]) == {across}
     assert set(found["kind"]) == {"exact"}
@@ -92,9 +97,9 @@ def test_which_splits_must_not_meet(one: tuple[str, str], other: tuple[str, str]
 
 def test_one_file_in_two_places_is_a_copy_only_where_they_must_not_meet() -> None:
     shared = pd.DataFrame([row("a", "x", "train", "grid"), row("a", "x", "train", "ldm")])
-    assert duplicates.find(shared).empty
+    assert copies(shared).empty
     leak = pd.DataFrame([row("a", "x", "train"), row("a", "x", "test")])
-    assert list(duplicates.find(leak)["across"]) == [True, True]
+    assert list(copies(leak)["across"]) == [True, True]
 
 
 def test_exact_copies_are_no_near_ones_and_nearness_is_chained() -> None:
@@ -106,11 +111,11 @@ def test_exact_copies_are_no_near_ones_and_nearness_is_chained() -> None:
             row("f", "f", dhash="0f" * 16),
         ]
     )
-    found = duplicates.find(table)
+    found = copies(table)
     assert list(found.loc[found["kind"] == "exact", "path"]) == ["a", "b"]
     assert list(found.loc[found["kind"] == "near", "path"]) == ["c", "d", "e"]
     assert found.groupby("kind")["group"].nunique().to_dict() == {"exact": 1, "near": 1}
-    shuffled = duplicates.find(table.sample(frac=1, random_state=0))
+    shuffled = copies(table.sample(frac=1, random_state=0))
     assert shuffled.to_dict("records") == found.to_dict("records")
 
 

@@ -61,8 +61,11 @@ def test_a_row_says_what_the_file_is(tmp_path: Path, study: PrepareConfig) -> No
 
 def test_tables_come_back_as_they_were(tmp_path: Path, study: PrepareConfig) -> None:
     made = index.build(study)
-    table = made.tables["train"] = made.tables["train"].astype({"category": str})
-    table.loc[0, ["category", "digest"]] = ["null", "00000000000000000000000000000012"]
+    made.rows["train"]["category"] = pd.Categorical(["null"] * 8)
+    digest = "00000000000000000000000000000012"
+    made.records.put(
+        0, Facts(digest, 1, 2, 3, "PNG", "RGB", jpeg_quality=None, jpeg_standard=None, exif=False, dhash="")
+    )
     index.write(made, tmp_path / "out")
     for name in made.tables:
         back = read_table(tmp_path / "out" / f"{name}.csv")

@@ -22,6 +22,7 @@ from dataset_folders import (
 from rine.dataset import index
 from rine.dataset.config import PrepareConfig
 from rine.dataset.generators import GRID_GENERATORS, SYNTHBUSTER_GENERATORS
+from rine.dataset.records import Records
 from rine.features.table import read as read_table
 from rine.paths import Paths
 from rine.pixels.config import AlignConfig
@@ -134,7 +135,8 @@ def test_what_dvc_or_a_study_would_miss_is_said(tmp_path):
         str(tmp_path / "root" / "in" / "link")
     ]
     train = pd.DataFrame({"split": ["train", "val"], "label": [0, 1], "digest": ["a", "b"]})
-    made = index.Index({"train": train}, pd.DataFrame(columns=["real", "fake"]), *[pd.DataFrame()] * 2, 0, 0)
+    none = pd.DataFrame(columns=["real", "fake"])
+    made = index.Index({"train": train}, Records([]), none, none, none, 0, 0)
     said = list(_lacking(made))
     assert "no data set has split: test" in said[0]
     assert "0 real and 1 synthetic validation pictures" in said[1]

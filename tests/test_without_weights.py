@@ -71,8 +71,8 @@ def facts(n: int, quality: int, label: int) -> pd.DataFrame:
 def test_the_facts_of_files_are_a_detector_where_they_differ() -> None:
     learn = pd.concat([facts(30, 95, 0), facts(30, 75, 1)])
     rows = pd.concat([facts(5, 95, 0), facts(5, 75, 1)])
-    scores = shortcuts.trained(learn, rows, None)
+    scores = shortcuts.trained(learn, None)(rows)
     assert ((scores > 0) == rows["label"]).all()
-    alike = shortcuts.trained(learn, rows, AlignConfig(90, 64))
+    alike = shortcuts.trained(learn, AlignConfig(90, 64))(rows)
     assert len(set(alike)) == 1  # nothing is left to tell them apart
-    assert (shortcuts.trained(learn[:30], rows, None) == 0).all()
+    assert (shortcuts.trained(learn[:30], None)(rows) == 0).all()

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from rine.dataset import duplicates, shortcuts
 from rine.dataset.findings import findings
 from rine.dataset.index import Index
+from rine.dataset.records import category
 from rine.features.table import joined
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 TRAINING = {"train": "grid", "ldm": "ldm"}  # table -> study
 TESTS = {"test": "grid", "synthbuster": "ldm"}
-PLACE = ("path", "label", "source", "split", "digest", "dhash")  # what tells copies apart, and where they are
+PLACE = ["path", "label", "source", "split", "digest"]  # what tells copies apart, and where they are
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,26 @@ class Diagnosis:
 
 def examine(index: Index, align: AlignConfig | None) -> Diagnosis:
     """Look at every training split and every test set; deterministic, and no picture is opened."""
+    near = duplicates.near_labels(index.records.hashes())
     places = joined(
-        index.tables[table][list(PLACE)].assign(study=pd.Categorical([study] * len(index.tables[table])))
+        index.rows[table][PLACE].assign(study=category([study], np.zeros(len(index.rows[table]), np.int8)))
         for table, study in {**TRAINING, **TESTS}.items()
     )
-    copies = duplicates.find(places)
+    copies = duplicates.find(places, near[places["path"]])
+    del near, places
     described, tricked = [], []
-    for each in sets_of(index):  # one at a time: their rows are copies
-        described += _describe(each, copies)
-        tricked.append(_shortcut(each, align))
+    for each in sets_of(index):
+        described += _describe(index, each, copies)
+        tricked.append(_shortcut(index, each, align))
     files = pd.DataFrame(described, columns=list(FILE_COLUMNS))
     tricks = pd.DataFrame(tricked, columns=list(SHORTCUT_COLUMNS))
+    copies["path"] = index.facts(copies, ["path"])["path"]
     return Diagnosis(files, copies, tricks, findings(index.skipped, files, copies, tricks))
 
 
 @dataclass(frozen=True)
 class Set:
-    """A training split or a test set."""
+    """A training split or a test set; `rows` as of `Index`."""
 
     name: str  # train, val, ldm/train, ldm/val, or a generator
     study: str
@@ -61,14 +66,14 @@ class Set:
 def sets_of(index: Index) -> Iterator[Set]:
     """Training splits that have pictures, then test sets in their order."""
     for table, study in TRAINING.items():
-        rows = index.tables[table]
+        rows = index.rows[table]
         for split in ("train", "val"):
             part = rows[rows["split"] == split]
             if len(part):
                 yield Set(split if study == "grid" else f"{study}/{split}", study, split, part)
     for test_set in index.test_sets.itertuples(index=False):
         table = next(table for table, study in TESTS.items() if study == test_set.study)
-        rows = index.tables[table]
+        rows = index.rows[table]
         real = (rows["source"] == test_set.real) & (rows["label"] == 0)
         fake = (rows["source"] == test_set.fake) & (rows["label"] == 1)
         labels = tuple(label for label, source in enumerate((test_set.real, test_set.fake)) if source)
@@ -82,11 +87,12 @@ FILE_COLUMNS = (
 )
 
 
-def _describe(each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
+def _describe(index: Index, each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
     """One row a class: medians and extremes, shares of 0..1, pictures that have a copy (across splits)."""
     described = []
     for label in each.labels:
-        rows = each.rows[each.rows["label"] == label]
+        paths = each.rows.loc[each.rows["label"] == label, ["path"]]
+        rows = index.facts(paths, [*shortcuts.LOOKED_AT, "bytes"])
         row: dict[str, object] = {"set": each.name, "study": each.study, "split": each.split, "label": label}
         row |= {"pictures": len(rows), "formats": _shares(rows["format"]), "modes": _shares(rows["mode"])}
         for fact in ("width", "height", "jpeg_quality"):
@@ -100,8 +106,8 @@ def _describe(each: Set, copies: pd.DataFrame) -> list[dict[str, object]]:
             row["exif"] = round(float(rows["exif"].mean()), 4)
         for kind in ("exact", "near"):
             of_kind = copies[copies["kind"] == kind]
-            row[kind] = int(rows["path"].isin(of_kind["path"]).sum())
-            row[f"{kind}_across"] = int(rows["path"].isin(of_kind.loc[of_kind["across"], "path"]).sum())
+            row[kind] = int(paths["path"].isin(of_kind["path"]).sum())
+            row[f"{kind}_across"] = int(paths["path"].isin(of_kind.loc[of_kind["across"], "path"]).sum())
         described.append(row)
     return described
 
@@ -122,13 +128,13 @@ SHORTCUT_COLUMNS = (
 )
 
 
-def _shortcut(each: Set, align: AlignConfig | None) -> dict[str, object]:
+def _shortcut(index: Index, each: Set, align: AlignConfig | None) -> dict[str, object]:
     """The shortcut baseline of a set: raw, after `align`, and raw with file size; or why there is none."""
     row: dict[str, object] = {"set": each.name, "study": each.study, "split": each.split}
     row |= {"pictures": len(each.rows), "reason": shortcuts.why_not(each.rows["label"].to_numpy())}
     if row["reason"]:
         return row
-    rows = shortcuts.looked_at(each.rows)
+    rows = index.whole(shortcuts.looked_at(each.rows), ["label", *shortcuts.LOOKED_AT, "bytes"])
     row["chance"] = round(float(rows["label"].mean()), 4)
     ap, row["strongest"] = shortcuts.average_precision(rows)
     row["ap"] = round(ap, 4)

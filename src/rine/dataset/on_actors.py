@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Looking:
 
 
 def examined_by(
-    runtime: RuntimeConfig, root: Path, paths: list[str], max_pixels: int, workers: int | None
+    runtime: RuntimeConfig, root: Path, paths: Sequence[str], max_pixels: int, workers: int | None
 ) -> Iterator[list[Looked]]:
     """As `reading.examined`, by the actors of `runtime.cluster`, each with all the processes that it has cores for."""
     assert runtime.cluster is not None

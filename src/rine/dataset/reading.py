@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from rine import apart
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine_all
+from rine.dataset.listing import Texts
 from rine.dataset.records import Records
 from rine.device import usable_cores
 from rine.pixels.pictures import pieces, place, split
 from rine.progress import progress
 
-CHUNK = 32  # pieces whose pictures' facts are remembered at once
+CHUNK = 1024  # pictures whose facts are remembered at once
 Looked = tuple[str, os.stat_result | None, Facts | Skipped | apart.Lost]
-Examine = Callable[[Path, list[str], int, int | None], Iterator[list[Looked]]]
+Examine = Callable[[Path, Sequence[str], int, int | None], Iterator[list[Looked]]]
 
 
 def read_all(
@@ -33,13 +35,13 @@ def read_all(
 
     `by` looks at the others; by default `examined`, here.
     """
-    records = Records(len(paths))
+    records = Records(paths)
     with closing(FactStore(store, max_pixels)) if store else nullcontext() as remembered:
         todo = _recalled(root, paths, remembered, records)
-        numbers = iter(todo)
+        numbers, unknown = iter(todo), Texts(paths[number] for number in todo)
         with progress(len(todo), "pictures", "prepare") as bar:
-            pieces_of = (by or examined)(root, [paths[number] for number in todo], max_pixels, workers)
-            while batch := [looked for piece in islice(pieces_of, CHUNK) for looked in piece]:
+            every = chain.from_iterable((by or examined)(root, unknown, max_pixels, workers))
+            while batch := [*islice(every, CHUNK)]:
                 for (_, _, fact), number in zip(batch, numbers, strict=False):
                     records.put(number, Skipped(str(fact)) if isinstance(fact, apart.Lost) else fact)
                 if remembered:  # not of what was lost: it may have been the machine
@@ -52,9 +54,9 @@ def read_all(
     return records, len(paths) - len(todo) - sum(path != printable(path) for path in paths)
 
 
-def _recalled(root: Path, paths: Sequence[str], remembered: FactStore | None, records: Records) -> list[int]:
+def _recalled(root: Path, paths: Sequence[str], remembered: FactStore | None, records: Records) -> array[int]:
     """Put what is known into the records; the numbers of the others."""
-    todo = []
+    todo = array("i")
     file, about = "", None
     for number, path in enumerate(paths):
         if path != printable(path):
@@ -84,7 +86,7 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def examined(root: Path, paths: list[str], max_pixels: int, workers: int | None) -> Iterator[list[Looked]]:
+def examined(root: Path, paths: Sequence[str], max_pixels: int, workers: int | None) -> Iterator[list[Looked]]:
     """Pieces of the paths with their facts, in order, looked at by so many processes; 0: by this one."""
     workers = usable_cores() if workers is None else workers
 

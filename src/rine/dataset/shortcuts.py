@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-
-from rine.features.table import joined
 
 if TYPE_CHECKING:
     from rine.pixels.config import AlignConfig
@@ -95,19 +94,30 @@ def average_precision(rows: pd.DataFrame, file_size: bool = False) -> tuple[floa
     return _cross_validated(facts.to_numpy(), label), _strongest(facts, label)
 
 
-def trained(learn: pd.DataFrame, rows: pd.DataFrame, align: AlignConfig | None) -> np.ndarray:
-    """Log-odds (N,) that files are synthetic, by the facts of training files: what a detector has to beat.
+def trained(learn: pd.DataFrame, align: AlignConfig | None) -> Callable[[pd.DataFrame], np.ndarray]:
+    """Gives log-odds (N,) that files are synthetic, by the facts of training files: what a detector has to beat.
 
-    With `align` by those that are left. Zero for all where training files of one class are too few.
+    With `align` by those that are left. Zero for all where training files of one class are too few. Call it on what
+    `looked_at` gives.
     """
-    learn = looked_at(learn)
     label = learn["label"].to_numpy()
-    if why_not(label) or rows.empty:
-        return np.zeros(len(rows))
-    both = joined([learn[list(LOOKED_AT)], rows[list(LOOKED_AT)]])  # a format of either is a column of both
-    facts = fact_columns(both if align is None else aligned(both, align), file_size=False).to_numpy()
+    if why_not(label):
+        return lambda rows: np.zeros(len(rows))
+
+    def facts_of(rows: pd.DataFrame) -> pd.DataFrame:
+        return fact_columns(rows if align is None else aligned(rows, align), file_size=False)
+
+    facts = facts_of(learn)
     with _one_thread():
-        return _trees(len(label)).fit(facts[: len(label)], label).decision_function(facts[len(label) :])
+        trees = _trees(len(label)).fit(facts.to_numpy(), label)
+
+    def score(rows: pd.DataFrame) -> np.ndarray:
+        # a format that no training file has is none of the trees'
+        columns = facts_of(rows).reindex(columns=facts.columns, fill_value=0.0)
+        with _one_thread():
+            return trees.decision_function(columns.to_numpy())
+
+    return score
 
 
 def _trees(n: int) -> Any:

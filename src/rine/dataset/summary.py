@@ -21,7 +21,7 @@ def summary(made: Index, diagnosis: Diagnosis) -> dict[str, Any]:
     skipped = made.skipped.head(LISTED).to_dict("records")
     return {
         "pictures": {
-            **{name: len(table) for name, table in made.tables.items()},
+            **{name: len(rows) for name, rows in made.rows.items()},
             "sets": pictures,
         },
         "skipped": {"count": len(made.skipped), "files": skipped},

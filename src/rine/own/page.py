@@ -10,7 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from rine.dataset import doctor
+from rine.dataset.facts import Facts
 from rine.dataset.index import Index
+from rine.dataset.records import Records
 from rine.detector import Detector
 from rine.detector.explain import score_map
 from rine.detector.explanation import draw_map
@@ -159,13 +161,21 @@ def _maps(detector: Detector, part: pd.DataFrame) -> Callable[[], Drawing]:
 
 def _files(judged: Judged) -> Content:
     """The doctor's word: what tells the classes apart unseen makes every figure above doubtful."""
-    rows = judged.rows.assign(category="", split="test", source=judged.rows["label"].map(dict(enumerate(TRUTHS))))
+    pictures = judged.rows.sort_values("path", kind="stable")
+    facts = pictures[list(Facts._fields)].astype(object)
+    records = Records(list(pictures["path"]))
+    for at, fact in enumerate(facts.where(facts.notna(), None).itertuples(index=False, name=None)):
+        records.put(at, Facts(*fact))
+    records.rank()
+    numbers, label = np.arange(len(pictures), dtype=np.int32), pictures["label"].to_numpy()
+    rows = pd.DataFrame({"path": numbers, "digest": records.ranks, "label": label, "category": "", "split": "test"})
+    rows["source"] = rows["label"].map(dict(enumerate(TRUTHS)))
     none = rows.iloc[:0]
     test_sets = pd.DataFrame(
         [("these pictures", "own", "grid", *TRUTHS)], columns=["generator", "family", "study", "real", "fake"]
     )
     tables = {"train": none, "test": rows, "ldm": none, "synthbuster": none}
-    found = doctor.examine(Index(tables, test_sets, none, judged.skipped.iloc[:0], len(rows), 0), None)
+    found = doctor.examine(Index(tables, records, test_sets, none, judged.skipped.iloc[:0], len(rows), 0), None)
     said = {severity: list(part["finding"]) for severity, part in found.findings.groupby("severity")}
     shortcut = found.shortcuts.iloc[0]
     words = []

@@ -8,12 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from rine import apart
 from rine.dataset import duplicates
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
+from rine.dataset.records import packed
 from rine.detector import Detector
 from rine.device import usable_cores
 from rine.paths import store_folder
@@ -132,7 +134,8 @@ def _near(table: pd.DataFrame, detector: Detector) -> Iterator[str]:
     known = pd.DataFrame({"digest": list(hashes), "dhash": list(hashes.values())}, dtype=str)
     places = [table.assign(split="test"), known.assign(split="train", path="", label=0, source="")]
     both = pd.concat([place.assign(study="grid") for place in places if len(place)] or places, ignore_index=True)
-    copies = duplicates.find(both) if len(both) else both.assign(kind="", across=False, group=0)
+    alike = duplicates.near_labels(np.array([packed(dhash) for dhash in both["dhash"]], "S17"))
+    copies = duplicates.find(both, alike) if len(both) else both.assign(kind="", across=False, group=0)
     near = copies[(copies["kind"] == "near") & (copies["split"] == "test")]
     if (across := near["across"].astype(bool)).any():
         yield f"nearly the same as training pictures, so they say little: {_listed(near.loc[across, 'path'])}"

@@ -51,7 +51,7 @@ def prepare(
     a class of `settings` that no training picture has: better now than after all are encoded.
     """
     made = index.build(config, store_folder("index"), workers, by)
-    _check_classes(settings or {}, made.tables["train"])
+    _check_classes(settings or {}, made.rows["train"])
     _check_choice(made)
     diagnosis = examine(made, align)
     index.write(made, paths.index())
@@ -60,10 +60,10 @@ def prepare(
         "duplicates": diagnosis.duplicates,
         "shortcuts": diagnosis.shortcuts,
         "findings": diagnosis.findings,
-        "shortcut_scores": _shortcut_scores(made, settings or {}, align),
     }
     for name, table in tables.items():
         table.to_csv(paths.index(name), index=False, lineterminator="\n")
+    index.write_csv(_shortcut_scores(made, settings or {}, align), paths.index("shortcut_scores"))
     paths.metrics.mkdir(parents=True, exist_ok=True)
     text = json.dumps(summary(made, diagnosis), indent=1, ensure_ascii=False)
     write_whole(paths.metric("prepare"), (text + "\n").encode())
@@ -75,15 +75,20 @@ def prepare(
 
 def _shortcut_scores(
     made: index.Index, settings: Mapping[str, Sequence[str]], align: AlignConfig | None
-) -> pd.DataFrame:
-    """What the facts of files say of every validation and test picture: a detector's scores (docs/compare.md)."""
-    train = made.tables["train"]
+) -> Iterator[pd.DataFrame]:
+    """What the facts of files say of every validation and test picture: a detector's scores (docs/compare.md).
+
+    In parts, whose facts are in memory.
+    """
+    train = made.rows["train"]
     classes = max(settings.values(), key=len, default=())
     learn = train[(train["split"] == "train") & (train["category"].isin(list(classes)) | (not classes))]
-    columns = ["path", *shortcuts.LOOKED_AT]
-    rows = joined(table.loc[table["split"] != "train", columns] for table in made.tables.values())
-    rows = rows.drop_duplicates("path", ignore_index=True)
-    return rows[["path"]].assign(score=shortcuts.trained(learn, rows, align))
+    learn = made.whole(shortcuts.looked_at(learn), ["label", *shortcuts.LOOKED_AT])
+    score = shortcuts.trained(learn, align)
+    rows = joined(table.loc[table["split"] != "train", ["path"]] for table in made.rows.values())
+    for some in index.chunks(rows.drop_duplicates("path", ignore_index=True)):
+        known = made.facts(some, ["path", *shortcuts.LOOKED_AT])
+        yield known[["path"]].assign(score=score(known) if len(known) else [])
 
 
 def _check_classes(settings: Mapping[str, Sequence[str]], train: pd.DataFrame) -> None:
@@ -98,8 +103,8 @@ def _check_classes(settings: Mapping[str, Sequence[str]], train: pd.DataFrame) -
 def _check_choice(made: index.Index) -> None:
     """Raise where nothing could tell one configuration from another."""
     both = (made.test_sets[["real", "fake"]] != "").all(axis=1)
-    val = made.tables["train"].query("split == 'val'")["label"]
-    if len(made.tables["train"]) and not both.any() and val.nunique() < 2:
+    val = made.rows["train"].query("split == 'val'")["label"]
+    if len(made.rows["train"]) and not both.any() and val.nunique() < 2:
         raise ValueError(
             f"no test set has pictures of both classes, and of the validation pictures {(val == 0).sum()} are real and "
             f"{(val == 1).sum()} synthetic: there is nothing to choose a configuration by. Give the training sets "
@@ -124,7 +129,7 @@ def _lacking(made: index.Index) -> Iterator[str]:
         yield "no data set has split: test; there is nothing to score a model on"
     elif not (made.test_sets[["real", "fake"]] != "").all(axis=1).any():
         yield "no test set has pictures of both classes: the lowest loss on validation pictures chooses the model"
-    table = made.tables["train"]
+    table = made.rows["train"]
     val = table[table["split"] == "val"].drop_duplicates(["digest", "label"])
     counts = [int((val["label"] == label).sum()) for label in (0, 1)]
     if len(table) and min(counts) < shortcuts.FEWEST:
@@ -139,7 +144,7 @@ def _warn(findings: pd.DataFrame) -> None:
 
 def _line(made: index.Index) -> str:
     # a file that several data sets share is one picture
-    n = len(pd.concat([table[["path", "label"]] for table in made.tables.values()]).drop_duplicates())
+    n = len(pd.concat([rows[["path", "label"]] for rows in made.rows.values()]).drop_duplicates())
     n_sets = len(made.test_sets)
     line = f"{n} pictures, {n_sets} test sets; {made.n_examined} files read, {made.n_reused} known from before"
     return f"{line}, {len(made.skipped)} left out" if len(made.skipped) else line

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from rine.dataset import patterns
@@ -12,7 +13,7 @@ from rine.dataset.config import DatasetConfig, SplitConfig
 from rine.dataset.layouts.own import globs, tree
 from rine.dataset.layouts.published import dmimagedetection, forensynths, synthbuster, universal_fake_detect
 from rine.dataset.layouts.tables import manifest, parquet
-from rine.dataset.listing import DatasetError, Listing, Picture
+from rine.dataset.listing import DatasetError, Listing, Pictures
 
 # (study, is it a test picture) -> table of the index
 TABLES = {
@@ -77,17 +78,17 @@ def _without(root: Path, name: str, config: DatasetConfig, listing: Listing) -> 
     """A listing without the pictures that an entry excludes; a pattern that excludes none is an error."""
     if not config.exclude:
         return listing
-    pictures: Sequence[Picture] = listing.pictures
+    pictures = listing.pictures
     for pattern in config.exclude:
         matches = patterns.matcher(pattern).fullmatch
-        kept = tuple(picture for picture in pictures if not matches(picture.path))
+        kept = Pictures(picture for picture in pictures if not matches(picture.path))
         if len(kept) == len(pictures):
             raise DatasetError(
                 f"data set {name!r}: exclude = {pattern!r} matches none of its pictures under {root}; "
                 f"expected a glob of such as {pictures[0].path if pictures else 'its own'}"
             )
         pictures = kept
-    there = {(picture.source, picture.label) for picture in pictures}
+    there = {(kind.source, kind.label) for kind in pictures.kinds}
     sets = (
         each._replace(
             real=each.real if (each.real, 0) in there else "", fake=each.fake if (each.fake, 1) in there else ""
@@ -107,16 +108,18 @@ def _with_reals(name: str, other: str, listings: dict[str, Listing]) -> Listing:
         raise DatasetError(
             f"data set {name!r}: reals = {other!r} is of another study ({sorted(studies)}); allowed: one"
         )
-    splits = {picture.split for picture in listing.pictures}
-    reals = [picture for picture in listings[other].pictures if picture.label == 0 and picture.split in splits]
-    sources = sorted({picture.source for picture in reals if picture.split == "test"})
+    splits = {kind.split for kind in listing.pictures.kinds}
+    reals = [kind for kind in listings[other].pictures.kinds if kind.label == 0 and kind.split in splits]
+    sources = sorted({kind.source for kind in reals if kind.split == "test"})
     if not reals or len(sources) > 1:
         has = f"real pictures of several sources, {sources}" if reals else f"no real pictures of split {sorted(splits)}"
         raise DatasetError(f"data set {name!r}: reals = {other!r} has {has}; allowed: one source of them")
-    category = next((picture.category for picture in listing.pictures if picture.split != "test"), "")
-    own = [picture._replace(source=name, category=category) for picture in reals if picture.split != "test"]
+    category = next((kind.category for kind in listing.pictures.kinds if kind.split != "test"), "")
+    own = listings[other].pictures.changed(
+        lambda kind: kind._replace(source=name, category=category) if kind in reals and kind.split != "test" else None
+    )
     test_sets = tuple(each._replace(real=sources[0]) for each in listing.test_sets)
-    return replace(listing, pictures=(*own, *listing.pictures), test_sets=test_sets)
+    return replace(listing, pictures=chain(own, listing.pictures), test_sets=test_sets)
 
 
 def shared_reals(listings: dict[str, Listing]) -> dict[str, Listing]:
@@ -124,11 +127,11 @@ def shared_reals(listings: dict[str, Listing]) -> dict[str, Listing]:
     source: dict[tuple[str, str], str] = {}
     merged = {}
     for name, listing in listings.items():
-        reals = _told(picture.path for picture in listing.pictures if picture.label == 0)
+        reals = _told(listing.pictures.changed(lambda kind: None if kind.label else kind).paths)
         [of_set] = listing.test_sets if len(listing.test_sets) == 1 else [None]
         first = source.setdefault((listing.study, reals), of_set.real) if of_set and reals else None
         if of_set and first and first != of_set.real:
-            fakes = tuple(picture for picture in listing.pictures if picture.label == 1)
+            fakes = listing.pictures.changed(lambda kind: kind if kind.label else None)
             listing = replace(listing, pictures=fakes, test_sets=(of_set._replace(real=first),))
         merged[name] = listing
     return merged

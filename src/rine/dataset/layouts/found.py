@@ -25,18 +25,22 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
     Reals that are found with a generator's fakes are that generator's own; all others are one source, which the
     generators without reals of their own share.
     """
-    rows = _kept(name, config, list(found))
-    with_fakes = {row.generator for row in rows if row.label == 1}
+    listed = Pictures(found)
+    kinds = _kept(name, config, listed.kinds)
+    with_fakes = {kind.generator for kind in kinds if kind.label == 1}
 
     def source(label: int, generator: str) -> str:
         return f"{name}/{generator}" if generator and (label == 1 or generator in with_fakes) else name
 
-    def picture(row: Found) -> Picture:
-        given = row.category if row.category is not None else config.category
-        category = given if given is not None else "" if row.split == "test" else name
-        return Picture(row.path, row.label, source(row.label, row.generator), category, row.split)
+    def picture(kind: Found) -> Picture | None:
+        if kind not in kinds:
+            return None
+        given = kind.category if kind.category is not None else config.category
+        category = given if given is not None else "" if kind.split == "test" else name
+        return Picture("", kind.label, source(kind.label, "" if alone else kind.generator), category, kind.split)
 
-    tested = {(row.label, row.generator) for row in rows if row.split == "test"}
+    tested = {(kind.label, kind.generator) for kind in kinds if kind.split == "test"}
+    alone = bool(tested) and not any(label for label, _ in tested)  # reals without fakes are one test set
     shared = name if any(label == 0 and generator not in with_fakes for label, generator in tested) else ""
 
     def test_set(called: str, family: str, real: str, fake: str) -> ListedTestSet:
@@ -47,26 +51,29 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
         called = f"{name}/{generator}" if generator else config.called or name
         real = source(0, generator) if (0, generator) in tested else shared
         test_sets.append(test_set(called, config.family_of(generator or called), real, source(1, generator)))
-    if not test_sets and tested:  # reals alone
+    if alone:
         test_sets = [test_set(config.called or name, config.family_of(name), name, "")]
-        rows = [row._replace(generator="") for row in rows]
-    learnt = sorted({row.generator for row in rows if row.label == 1 and row.split != "test"})
+    learnt = sorted({"" if alone else kind.generator for kind in kinds if kind.label == 1 and kind.split != "test"})
     training = (
         TrainingSource(source(1, each), config.family_of(each or name), config.study, config.released)
         for each in learnt
     )
-    return Listing(config.study, Pictures(map(picture, rows)), tuple(test_sets), tuple(training))
+    return Listing(config.study, listed.changed(picture), tuple(test_sets), tuple(training))
 
 
-def _kept(name: str, config: DatasetConfig, rows: list[Found]) -> list[Found]:
-    """The rows of the generators that `only` names, and reals that are no generator's."""
-    there = sorted({row.generator for row in rows if row.generator})
+def _kept(name: str, config: DatasetConfig, kinds: list[Found]) -> list[Found]:
+    """The kinds of the generators that `only` names, and reals that are no generator's."""
+    there = sorted({kind.generator for kind in kinds if kind.generator})
     if unknown := sorted(set(config.only) - set(there)):
         raise DatasetError(f"data set {name!r}: only = {unknown} is no generator of it; allowed: {there}")
     if not config.only:
-        return rows
-    with_fakes = {row.generator for row in rows if row.label == 1}
-    return [row for row in rows if row.generator in config.only or (row.label == 0 and row.generator not in with_fakes)]
+        return kinds
+    with_fakes = {kind.generator for kind in kinds if kind.label == 1}
+    return [
+        kind
+        for kind in kinds
+        if kind.generator in config.only or (kind.label == 0 and kind.generator not in with_fakes)
+    ]
 
 
 def label_of(name: str, config: DatasetConfig, value: object, where: str) -> int:

@@ -53,10 +53,11 @@ def manifest(root: Path, name: str, config: DatasetConfig) -> Listing:
 
 def parquet(root: Path, name: str, config: DatasetConfig) -> Listing:
     """Parquet files with a column of pictures, as Hugging Face's data sets are distributed."""
-    found = [row for file in _files(root, name, "parquet", config.parquet) for row in _cells(root, name, file, config)]
-    if not found:
+    files = _files(root, name, "parquet", config.parquet)
+    listing = listing_of(name, config, (row for file in files for row in _cells(root, name, file, config)))
+    if not len(listing.pictures):
         raise DatasetError(f"data set {name!r}: {', '.join(config.parquet)} have no rows")
-    return listing_of(name, config, found)
+    return listing
 
 
 def _cells(root: Path, name: str, file: str, config: DatasetConfig) -> Iterator[Found]:

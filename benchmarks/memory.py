@@ -1,0 +1,173 @@
+"""Memory and time of the stages that hold every picture's row, by the number of pictures, and its slope.
+
+`python -m benchmarks.memory --pictures 20000 200000` makes so many pictures of 32 x 32 pixels in parquet, half of them
+for training, and runs `prepare`, `cache` (a tower of two blocks) and `grid` on them, each a process of its own, twice:
+the second time there is nothing to read or to encode.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import yaml
+from PIL import Image
+
+PER_FILE, PER_GROUP = 10_000, 1_000  # rows
+N_GENERATORS = 7
+TOWER = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
+TOKENS = 2 * TOWER["layers"] * TOWER["width"]  # bytes of a view
+VAL = 0.1
+STAGES = {
+    "prepare": ["prepare"],
+    "cache, train": ["cache", "tiny", "train"],
+    "cache, test": ["cache", "tiny", "test"],
+    "grid": ["grid", "tiny", "all"],
+}
+# bytes of tokens a picture that a stage has in memory: all are mapped, and copied are those that are trained on
+HELD = {"grid": TOKENS * (1 + (1 - VAL) / 2)}
+_EVERY = 0.02  # seconds between two looks at a process
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A stage's seconds, and megabytes at their largest: of its process, and of all its workers together."""
+
+    seconds: float
+    own: float
+    workers: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser.add_argument("--pictures", type=int, nargs=2, default=[20_000, 200_000], metavar="N")
+    parser.add_argument("--folder", type=Path, help="where the data and artifacts are kept; by default nowhere")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        few, many = (measured((asked.folder or Path(temporary)) / str(n), n) for n in asked.pictures)
+    show(asked.pictures, few, many)
+
+
+def measured(folder: Path, n: int) -> dict[str, list[Ran]]:
+    """Each stage of a study of n pictures, run twice."""
+    if not (folder / "data").is_dir():
+        make(folder / "data", n)
+    (folder / "params.yaml").write_text(yaml.safe_dump(study(folder / "data")))
+    ran: dict[str, list[Ran]] = {name: [] for name in STAGES}
+    for _ in range(2):
+        for name, stage in STAGES.items():
+            ran[name].append(run(stage, folder))
+            print(f"{n} pictures, {name}: {ran[name][-1]}, load {os.getloadavg()[0]:.1f}", flush=True)
+    return ran
+
+
+def make(folder: Path, n: int) -> None:
+    """Parquet files as Hugging Face's data sets have them, every other one of training pictures."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number, start in enumerate(range(0, n, PER_FILE)):
+        cells, labels, models = [], [], []
+        for i in range(min(PER_FILE, n - start)):
+            image = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((32, 32))
+            out = io.BytesIO()
+            image.save(out, "JPEG", quality=90)
+            cells.append({"bytes": out.getvalue(), "path": None})
+            labels.append("fake" if i % 2 else "real")
+            models.append(f"m{i % N_GENERATORS}" if i % 2 else "real")
+        table = pa.table({"image": cells, "label": labels, "model": models})
+        split = "test" if number % 2 else "train"
+        pq.write_table(table, folder / f"{split}-{number:05d}.parquet", row_group_size=PER_GROUP)
+
+
+def study(data: Path) -> dict[str, object]:
+    """The sample study's parameters on these pictures, with little to train."""
+    raw = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+    label = {"column": "label", "real": ["real"]}
+    train = {"parquet": ["train-*"], "label": label, "split": "train", "val_fraction": VAL}
+    test = {"parquet": ["test-*"], "label": label, "generator": "model", "split": "test"}
+    raw["prepare"] = {"root": str(data.resolve()), "max_pixels": 10**8, "datasets": {"big": train, "open": test}}
+    raw["encoders"] = {"tiny": {"name": "ViT-tiny", "model": TOWER, "pretrained": "random", "seed": 0}}
+    raw |= {"encoder": "tiny", "settings": {"all": ["big"]}, "ldm": None, "perturb": None}
+    raw["augmentation"]["views"] = 1
+    raw["grid"] |= {"epochs": 1, "xi": [0.1], "q": [1, 2], "proj_dim": [8]}
+    raw["best"] = {"models": {"all": "train"}, "default": "all"}
+    raw["runtime"] |= {"device": "cpu", "workers": "auto", "arithmetic": "fast"}
+    return raw
+
+
+def run(stage: list[str], folder: Path) -> Ran:
+    """Run a stage in a process of its own, and look at it while it runs."""
+    where = ["--params", "params.yaml", "--artifacts", "artifacts"]
+    where += [] if stage[0] == "cache" else ["--metrics", "metrics"]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from rine.cli import app; app()", *stage, *where],
+        cwd=folder,
+        env=os.environ | {"RINE_STORE": str((folder / "store").resolve())},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    most = {"own": 0.0, "workers": 0.0}
+    watcher = threading.Thread(target=watch, args=(psutil.Process(process.pid), most))
+    watcher.start()
+    _, error = process.communicate()
+    watcher.join()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(stage)} failed:\n{error.decode()[-2000:]}")
+    return Ran(round(time.perf_counter() - start, 1), round(most["own"], 1), round(most["workers"], 1))
+
+
+def watch(process: psutil.Process, most: dict[str, float]) -> None:
+    """Note the largest resident memory (MB, shared pages in each) of a process and of its workers, until it ends."""
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        try:
+            now = {"own": peak(process.pid), "workers": sum(rss(each) for each in process.children(recursive=True))}
+        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            return
+        most |= {name: max(most[name], value) for name, value in now.items()}
+        time.sleep(_EVERY)
+
+
+def peak(pid: int) -> float:
+    """What the system noted as the largest resident memory (MB) of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def rss(process: psutil.Process) -> float:
+    try:
+        return process.memory_info().rss / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def show(pictures: list[int], few: dict[str, list[Ran]], many: dict[str, list[Ran]]) -> None:
+    """Print a table: of each stage and run the seconds and megabytes of either number, and bytes a picture."""
+    n = pictures[1] - pictures[0]
+    heads = ("s", "own MB", "workers MB", "B a picture", "beside tokens")
+    print(f"\n{'stage, run':16}" + "".join(f"{head:>16}" for head in heads))
+    for name in STAGES:
+        for number, (a, b) in enumerate(zip(few[name], many[name], strict=True), start=1):
+            slope = (b.own - a.own) * 1e6 / n
+            columns = [
+                f"{x:.0f} -> {y:.0f}" for x, y in ((a.seconds, b.seconds), (a.own, b.own), (a.workers, b.workers))
+            ]
+            columns += [f"{slope:.0f}", f"{slope - HELD.get(name, 0):.0f}"]
+            print(f"{f'{name}, {number}':16}" + "".join(f"{column:>16}" for column in columns))
+
+
+if __name__ == "__main__":
+    main()
