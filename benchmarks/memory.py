@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +34,19 @@ STAGES = {
     "cache, test": ["cache", "tiny", "test"],
     "grid": ["grid", "tiny", "all"],
 }
-# bytes of tokens a picture that a stage has in memory: all are mapped, and copied are those that are trained on
-HELD = {"grid": TOKENS * (1 + (1 - VAL) / 2)}
+PART = {"cache, train": 0.5, "cache, test": 0.5}  # of the study's pictures, that a stage's are
+HELD = {"grid": TOKENS * (1 - VAL) / 2}  # bytes of tokens a picture that a stage has read into memory to train on
 _EVERY = 0.02  # seconds between two looks at a process
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A stage's seconds, and megabytes at their largest: of its process, and of all its workers together."""
+    """A stage's seconds, and megabytes at their largest: of its process, of that without files that are mapped (of
+    libraries, of tokens), which the system drops where it needs the room, and of all its workers together."""
 
     seconds: float
     own: float
+    anonymous: float
     workers: float
 
 
@@ -120,51 +122,49 @@ def run(stage: list[str], folder: Path) -> Ran:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    most = {"own": 0.0, "workers": 0.0}
+    most = {"own": 0.0, "anonymous": 0.0, "workers": 0.0}
     watcher = threading.Thread(target=watch, args=(psutil.Process(process.pid), most))
     watcher.start()
     _, error = process.communicate()
     watcher.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(stage)} failed:\n{error.decode()[-2000:]}")
-    return Ran(round(time.perf_counter() - start, 1), round(most["own"], 1), round(most["workers"], 1))
+    return Ran(round(time.perf_counter() - start, 1), **{name: round(value, 1) for name, value in most.items()})
 
 
 def watch(process: psutil.Process, most: dict[str, float]) -> None:
-    """Note the largest resident memory (MB, shared pages in each) of a process and of its workers, until it ends."""
+    """Note the largest memory (MB, shared pages in each) of a process and of its workers, until it ends."""
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         try:
-            now = {"own": peak(process.pid), "workers": sum(rss(each) for each in process.children(recursive=True))}
-        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            return
+            own, its = status(process.pid), process.cmdline()
+            # what is forked to become another programme has our memory for a moment, and our command
+            workers = sum(resident(each) for each in process.children(recursive=True) if each.cmdline() != its)
+        except (psutil.Error, OSError):
+            continue
+        now = {"own": own.get("VmHWM", 0.0), "anonymous": own.get("RssAnon", 0.0), "workers": workers}
         most |= {name: max(most[name], value) for name, value in now.items()}
         time.sleep(_EVERY)
 
 
-def peak(pid: int) -> float:
-    """What the system noted as the largest resident memory (MB) of a process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM")), 0.0)
+def status(pid: int) -> dict[str, float]:
+    """What the system says of a process's memory (MB)."""
+    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 / 1e6 for words in lines if words[-1] == "kB"}
 
 
-def rss(process: psutil.Process) -> float:
-    try:
-        return process.memory_info().rss / 1e6
-    except psutil.NoSuchProcess:
-        return 0.0
+def resident(process: psutil.Process) -> float:
+    return status(process.pid).get("VmRSS", 0.0)
 
 
 def show(pictures: list[int], few: dict[str, list[Ran]], many: dict[str, list[Ran]]) -> None:
-    """Print a table: of each stage and run the seconds and megabytes of either number, and bytes a picture."""
-    n = pictures[1] - pictures[0]
-    heads = ("s", "own MB", "workers MB", "B a picture", "beside tokens")
+    """Print a table: of each stage and run the seconds and megabytes of either number; of anonymous ones the slope."""
+    heads = ("s", "own MB", "anonymous MB", "workers MB", "B a picture", "beside tokens")
     print(f"\n{'stage, run':16}" + "".join(f"{head:>16}" for head in heads))
     for name in STAGES:
+        n = (pictures[1] - pictures[0]) * PART.get(name, 1)
         for number, (a, b) in enumerate(zip(few[name], many[name], strict=True), start=1):
-            slope = (b.own - a.own) * 1e6 / n
-            columns = [
-                f"{x:.0f} -> {y:.0f}" for x, y in ((a.seconds, b.seconds), (a.own, b.own), (a.workers, b.workers))
-            ]
+            slope = (b.anonymous - a.anonymous) * 1e6 / n
+            columns = [f"{x:.0f} -> {y:.0f}" for x, y in zip(astuple(a), astuple(b), strict=True)]
             columns += [f"{slope:.0f}", f"{slope - HELD.get(name, 0):.0f}"]
             print(f"{f'{name}, {number}':16}" + "".join(f"{column:>16}" for column in columns))
 

@@ -40,7 +40,7 @@ def assemble(plan: Plan, stores: Mapping[str, Store], about: dict[str, Any], out
             digests[file.name] = _place(stores[unit.family], units, owner[at], place[at], file)
             shard[unit.rows], row[unit.rows] = number, np.arange(len(unit.rows))
         table = plan.rows.assign(shard=pd.Categorical.from_codes(shard, pd.Index(names)), row=row)[list(COLUMNS)]
-        table.to_csv(part / "rows.csv", index=False, lineterminator="\n")
+        table.to_csv(part / "rows.csv", index=False, lineterminator="\n", chunksize=1 << 12)
         digests["rows.csv"] = shards.digest_of(part / "rows.csv")
         about = about | {"digests": dict(sorted(digests.items()))}
         files.write_text(part / "features.json", json.dumps(about, indent=1) + "\n")

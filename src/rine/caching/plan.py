@@ -43,11 +43,16 @@ class Unit:
         return self._of_own("view")
 
     def _of_own(self, column: str) -> list[str]:
-        return self.table[column].array.take(self.own).tolist()
+        return self._taken([column], self.own)[column].tolist()
+
+    def _taken(self, columns: list[str], rows: np.ndarray) -> pd.DataFrame:
+        """Columns of some rows, out of the part of the table where they lie: Arrow copies all that it takes from."""
+        start, stop = (rows[0], rows[-1] + 1) if len(rows) else (0, 0)
+        return self.table[columns].iloc[start:stop].iloc[rows - start]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sent to another process it takes its own part of the table along."""
-        return Unit, (self.family, self.rows, np.arange(len(self.own)), self.table.iloc[self.own])
+        return Unit, (self.family, self.rows, np.arange(len(self.own)), self._taken([*self.table], self.own))
 
     @property
     def keys(self) -> list[str]:
@@ -61,7 +66,7 @@ class Unit:
 
     def jobs(self, missing: np.ndarray) -> Iterator[Job]:
         """The pictures to decode, each once, for the own rows with these numbers, in order."""
-        some = self.table.iloc[self.own[missing]]
+        some = self._taken(["path", "digest", "view"], self.own[missing])
         rows = zip(missing.tolist(), some["path"], some["digest"], some["view"], strict=True)
         for (path, digest), same in groupby(rows, key=itemgetter(1, 2)):
             numbers, _, _, views = zip(*same, strict=True)
@@ -87,21 +92,21 @@ def plan(rows: pd.DataFrame, shard_rows: int) -> Plan:
     units: dict[str, Unit] = {}
     names = ["source", "label", "family"]
     keys = [key for name in names for key in table.ordered(rows[name])]
-    order = np.lexsort(keys[::-1])
+    order, pictures = np.lexsort(keys[::-1]).astype(np.int32), table.pictures(rows)
     for numbers in np.split(order, np.flatnonzero(table.begins(keys, order))[1:]) if len(order) else ():
         source, label, family = rows.iloc[numbers[0]][names]
-        for n, (start, stop) in enumerate(_cuts(rows["path"].array.take(numbers), shard_rows)):
+        for n, (start, stop) in enumerate(_cuts(pictures[numbers], shard_rows)):
             some = numbers[start:stop]
             own = some[original[some] == some]
             units[f"{_slug(source)}-{label}-{family}-{n:03d}"] = Unit(family, some, own, rows)
     return Plan(rows, units, original)
 
 
-def _cuts(paths: Any, shard_rows: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each unit: as many whole pictures (runs of one path) as have at most so many rows, or one."""
-    ends = np.append(np.flatnonzero(np.asarray(paths[1:] != paths[:-1], bool)) + 1, len(paths))
+def _cuts(pictures: np.ndarray, shard_rows: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each unit: as many whole pictures (runs of one number) as have at most so many rows, or one."""
+    ends = np.append(np.flatnonzero(pictures[1:] != pictures[:-1]) + 1, len(pictures)).astype(np.int32)
     start = 0
-    while start < len(paths):
+    while start < len(pictures):
         first, after = np.searchsorted(ends, [start, start + shard_rows], side="right")
         stop = int(ends[max(first, after - 1)])
         yield start, stop

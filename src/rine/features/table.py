@@ -16,7 +16,7 @@ INDEX = (*COLUMNS, "crops")  # the last: what of a test picture is judged, see `
 PICTURE = ("source", "label", "path")  # what names a picture: one file may stand in several sources, as either label
 
 _NUMBERS = {"label": np.int64, "width": np.int32, "height": np.int32, "row": np.int32}
-_ROWS_AT_A_TIME = 1 << 14  # of which Python's strings are in memory
+_ROWS_AT_A_TIME = 1 << 12  # of which Python's strings are in memory
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -53,19 +53,21 @@ def pictures(rows: pd.DataFrame) -> np.ndarray:
         if before is not None and place < before:
             keys = [key for column in PICTURE for key in ordered(rows[column])]
             order = np.lexsort(keys[::-1])
-            numbers = np.empty(len(rows), np.int64)
-            numbers[order] = np.cumsum(begins(keys, order)) - 1
+            numbers = np.empty(len(rows), np.int32)
+            numbers[order] = np.cumsum(begins(keys, order), dtype=np.int32) - 1
             return numbers
         new[i], before = place != before, place
-    return np.cumsum(new) - 1
+    return np.cumsum(new, dtype=np.int32) - 1
 
 
 def firsts(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     """For each row (N,) the number of the first that has the same values in these columns: mostly itself."""
     keys = [key for column in columns for key in _told_apart(rows[column])]
-    order = np.lexsort(keys)  # stable: of equal rows the first comes first
-    first = np.empty(len(order), np.int64)
-    first[order] = order[np.maximum.accumulate(np.where(begins(keys, order), np.arange(len(order)), 0))]
+    order = np.lexsort(keys).astype(np.int32)  # stable: of equal rows the first comes first
+    group = np.flatnonzero(begins(keys, order)).astype(np.int32)  # where each begins in the order
+    del keys
+    first = np.empty(len(order), np.int32)
+    first[order] = np.repeat(order[group], np.diff(group, append=np.int32(len(order))))
     return first
 
 

@@ -86,6 +86,8 @@ def mean_over_views(rows: pd.DataFrame, values: np.ndarray) -> tuple[pd.DataFram
     rows.
     """
     first, picture = np.unique(table.firsts(rows, PICTURE), return_inverse=True)
+    if len(first) == len(rows):  # one view each: no second table
+        return rows.reset_index(drop=True), values
     counts = np.bincount(picture)
     means = np.empty((len(values), len(counts)), np.float32)
     for mean, row in zip(means, values, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rine.features.table import PICTURE
+from rine.features.table import PICTURE, firsts
 from rine.scores.table import ScoresError
 
 
@@ -35,7 +35,7 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
     """
     test = (images["split"] == "test").to_numpy()
     label, source = images["label"].to_numpy(), images["source"]
-    found = []
+    picture, found = firsts(images, PICTURE), []
     columns = [test_sets[column].fillna("").astype(str) for column in ("generator", "family", "real", "fake")]
     for line, (generator, family, of_real, of_fake) in enumerate(zip(*columns, strict=True), start=2):
         real, fake = ((source == name).to_numpy() & (label == of) & test for of, name in enumerate((of_real, of_fake)))
@@ -48,9 +48,9 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
                 f"of source {name!r}; needed: pictures of both classes"
             )
         rows = np.flatnonzero(real | fake)
-        twice = images[list(PICTURE)].iloc[rows].duplicated()
+        twice = pd.Series(picture[rows]).duplicated()
         if twice.any():
-            at = rows[np.flatnonzero(twice)[0]]
+            at = rows[int(twice.argmax())]
             raise ScoresError(
                 f"images: row {at}, column path: {images['path'].iloc[at]} counts twice for {generator}; "
                 "allowed: one row a picture (the mean over its views)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rine import apart
@@ -84,7 +83,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
     about["encoder"] |= described
     assemble(planned, stores, about | {"n_blocks": shape[0], "width": shape[1]}, out)
     n_views = len(planned.rows)
-    n_pictures = len(np.unique(table.firsts(planned.rows, table.PICTURE)))
+    n_pictures = 1 + int(table.pictures(planned.rows)[-1])
     return f"{name}: {n_pictures} pictures, {n_views} views: encoded {n_encoded}, reused {n_views - n_encoded}"
 
 
