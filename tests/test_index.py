@@ -6,19 +6,25 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from dataset_folders import OLD, Seeds, config, save
-from rine.dataset import fact_store, facts, index, reading
+from rine.dataset import duplicates, fact_store, facts, index, reading, records
 from rine.dataset.config import PrepareConfig
 from rine.dataset.facts import Facts, Skipped
+from rine.dataset.layouts import tables
 from rine.dataset.listing import DatasetError
+from rine.features import table
 from rine.features.table import INDEX
 from rine.features.table import read as read_table
 
@@ -267,3 +273,34 @@ def test_exif_is_seen(tmp_path: Path, kind: str) -> None:
     exif[0x010F] = "a camera"
     assert facts.examine(save(tmp_path / f"a.{kind}", 1, exif=exif), 10_000).exif
     assert not facts.examine(save(tmp_path / f"b.{kind}", 1), 10_000).exif
+
+
+def looked_at(root: Path, paths: Sequence[str], *_: object) -> Iterator[list[reading.Looked]]:
+    """Facts that no two pictures share, of pictures that nobody reads."""
+    for path in paths:
+        digest, dhash = (hashlib.blake2b(path.encode(), digest_size=16, salt=salt).hexdigest() for salt in (b"a", b"b"))
+        yield [(path, None, Facts(digest, 900, 32, 32, "JPEG", "RGB", 75, jpeg_standard=True, exif=False, dhash=dhash))]
+
+
+def test_a_picture_more_takes_less_than_two_hundred_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in (
+        (records, "CHUNK"),
+        (reading, "CHUNK"),
+        (tables, "CHUNK"),
+        (duplicates, "_CHUNK"),
+        (table, "_ROWS_AT_A_TIME"),
+    ):
+        monkeypatch.setattr(module, name, 256)
+    peaks = {}
+    for n in (2_500, 1_000, 2_500):  # at first what is made but once, and the tuples that Python keeps
+        cells = pa.table({"image": [b""] * n, "label": ["real", "fake"] * (n // 2)})
+        pq.write_table(cells, tmp_path / f"{n}-0.parquet", row_group_size=500)
+        entry = {"parquet": [f"{n}-*"], "label": {"column": "label", "real": ["real"]}, "val_fraction": 0.1}
+        study = config(tmp_path, big=entry | {"split": "train"})
+        tracemalloc.start()
+        made = index.build(study, by=looked_at)
+        assert (np.bincount(duplicates.near_labels(made.records.hashes())) == 1).all()
+        peaks[n] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(made.rows["train"]) == n
+    assert (peaks[2_500] - peaks[1_000]) / 1_500 < 200

@@ -123,14 +123,14 @@ def _rows(listed: _Listed, records: Records, held: Sequence[np.ndarray]) -> pd.D
     kind, numbers = kind[there], numbers[there]
     label = np.array([each.label for each in kinds], np.int8)[kind]
     columns = {"path": numbers, "digest": records.ranks[numbers], "label": label}
+    if config.val_fraction:
+        kept = np.where(label, *(np.isin(columns["digest"], held[each]) for each in (1, 0)))
+        kept &= np.array([each.split == "train" for each in kinds], bool)[kind]
+        kinds, kind = kinds + [each._replace(split="val") for each in kinds], kind + len(kinds) * kept
     for name in ("source", "category", "split"):
         columns[name] = category([getattr(each, name) for each in kinds], kind)
     columns["crops"] = category([config.judged], np.zeros(len(kind), np.int8))
     rows = pd.DataFrame(columns)
-    if config.val_fraction:
-        kept = np.where(label, *(np.isin(columns["digest"], held[each]) for each in (1, 0)))
-        split = np.where(kept & (rows["split"] == "train"), "val", rows["split"])
-        rows["split"] = pd.Categorical(split)
     if config.at_most is None:
         return rows
     first = rows.sort_values(["digest", "path"], kind="stable").groupby(["source", "label", "split"], observed=True)

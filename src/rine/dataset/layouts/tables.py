@@ -18,6 +18,7 @@ from rine.pixels.pictures import ContainerError, split, tables
 
 _WEB = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 MANIFESTS = (".csv", ".tsv", ".json", ".jsonl")
+CHUNK = 1 << 12  # rows of which Python's values are in memory
 
 
 def manifest(root: Path, name: str, config: DatasetConfig) -> Listing:
@@ -70,7 +71,7 @@ def _cells(root: Path, name: str, file: str, config: DatasetConfig) -> Iterator[
                 raise ContainerError(f"there is no column {lacking[0]!r}; allowed: {table.schema_arrow.names}")
             n, start = table.metadata.num_rows, 0
             digits = len(str(max(n - 1, 0)))  # so that addresses sort as rows do
-            for batch in table.iter_batches(columns=[*columns.values()], use_threads=False) if columns else ():
+            for batch in table.iter_batches(CHUNK, columns=[*columns.values()], use_threads=False) if columns else ():
                 values = {column: batch.column(column).to_pylist() for column in columns.values()}
                 for i in range(len(batch)):
                     row = {column: each[i] for column, each in values.items()}
