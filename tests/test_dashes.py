@@ -15,6 +15,7 @@ from made_study import SMALL, TEST_SETS, write_published, write_study
 from rine.drawing import line_style, styled
 from rine.report.section import Report
 from rine.report.sections.inside import draw_embeddings
+from rine.report.sections.pictures import shortcut_table
 from rine.report.study import Study, from_scores, gather
 from rine.report.table import MISSING
 from rine.report.write import compile_report
@@ -49,6 +50,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def report(study: Study) -> Report:
     return compile_report(study)
+
+
+@pytest.mark.parametrize(("reason", "aligned", "said"), [
+    (None, None, "– of AP aligned: the pictures were not made alike (`cache.align` is null)."),
+    ("one class only", 0.5, "– where the last column has the reason."),
+])  # fmt: skip
+def test_a_reason_is_said_to_stand_where_it_stands(reason: str | None, aligned: float | None, said: str) -> None:
+    first = {"set": "a", "pictures": 20, "chance": 0.5, "ap": 0.9, "strongest": "width", "ap_aligned": aligned}
+    second = first | {"ap": None, "ap_aligned": None, "reason": reason}
+    table = shortcut_table(pd.DataFrame([first | {"reason": None}, second]).astype({"ap_aligned": float}), str)
+    assert table.notes[-1] == said
+    assert (table.rows[1].cells[-1].text == reason) == (reason is not None)
 
 
 def unexplained(report: Report) -> list[str]:

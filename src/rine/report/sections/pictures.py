@@ -34,15 +34,18 @@ def shortcut_table(shortcuts: pd.DataFrame, title: Callable[[str], str]) -> Tabl
         rows.append(Row([*cells, percent(row["ap_aligned"]), text(reason or strongest)]))
     columns = ["Set", "Pictures", "Chance", "AP raw", "AP aligned", "Told apart most by"]
     notes = ["AP of a small classifier on facts about the files, such as format and size, without one pixel."]
-    if len(shortcuts) and shortcuts["ap_aligned"].isna().all():
-        notes.append(f"AP aligned {MISSING}: the pictures were not made alike (`cache.align` is null).")
+    why = []
+    if shortcuts["ap_aligned"].isna().all():
+        why.append("of AP aligned: the pictures were not made alike (`cache.align` is null)")
+    if shortcuts["reason"].notna().any():
+        why.append("where the last column has the reason")
     return Table(
         "shortcuts",
         "Shortcut baseline: AP without looking (%)",
         columns,
         rows,
         notes=notes,
-        dash="with the reason in the last column",
+        dash="; ".join(why),
     )
 
 
