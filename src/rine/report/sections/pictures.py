@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,21 @@ def make(study: Study) -> Content | None:
     lines: dict[bool, list[str]] = {True: [], False: []}  # warnings, and the rest
     for row in study.table("index/findings.csv").to_dict("records"):
         place = "" if pd.isna(row["set"]) else f"{study.title(str(row['set']))}: "
-        lines[row["severity"] == "warning"].append(f"{place}{row['finding']}")
+        lines[row["severity"] == "warning"].append(
+            place + _in_names(row["finding"], files["set"].unique(), study.title)
+        )
     tables = [shortcut_table(shortcuts, study.title)] if len(shortcuts) else []
-    return Content(lines[False], [*tables, files_table(files, study.title)], warnings=lines[True])
+    return Content(
+        [f"{line[0].upper()}{line[1:]}." for line in lines[False]],
+        [*tables, files_table(files, study.title)],
+        warnings=lines[True],
+    )
+
+
+def _in_names(finding: str, sets: Iterable[str], title: Callable[[str], str]) -> str:
+    """A finding with the names that tables have where it says a set and its figure ("imle 0.95")."""
+    names = "|".join(map(re.escape, sorted(sets, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w/-])({names})(?= \d)", lambda name: title(name[0]), finding)
 
 
 def shortcut_table(shortcuts: pd.DataFrame, title: Callable[[str], str]) -> Table:
