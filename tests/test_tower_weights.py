@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,8 +24,6 @@ from rine.encoder import load, tags, weights
 from rine.encoder.catalogue import look_up
 from rine.encoder.files import WeightsError
 from rine.encoder.random_weights import draw
-from rine.heads import HeadConfig, seeded_head
-from rine.models import checkpoint
 from towers import entry, pictures
 
 ARCH, SIZE = "vit_pe_core_tiny_patch16_384", 64
@@ -144,42 +139,6 @@ def test_a_network_that_swallows_what_is_sent_costs_no_more_than_a_moment(monkey
     monkeypatch.setattr(weights, "_reach", lambda _: None)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert weights._silent(["https://a.example"]) == {"https://a.example": "HF_HUB_OFFLINE forbids it"}
-
-
-def test_missing_weights_are_told_before_pytorch_is_imported(tmp_path: Path) -> None:
-    """By every command that takes a model, and by what `cache` loads an encoder with."""
-    head = seeded_head(HeadConfig(q=1, proj_dim=4, n_blocks=24, width=1024), 0)
-    encoder = {"name": "ViT-L/14", "model": "ViT-L-14", "pretrained": "openai", "seed": 0, "weights": None}
-    meta = {"name": "m", "encoder": encoder, "transform": {"crop": 224}, "training": {}, "classes": []}
-    checkpoint.save(tmp_path / "m.safetensors", head, meta)
-    program = """
-import sys
-from typer.testing import CliRunner
-from rine.cli import app
-from rine.encoder import load
-from rine.encoder.config import EncoderConfig
-
-model = ["--model", "m.safetensors"]
-for command in (
-    ["predict", "a.jpg", *model],
-    ["explain", "a.jpg", *model],
-    ["evaluate", "m.safetensors", "--real", "a.jpg"],
-    ["calibrate", "m.safetensors", "--real", "a.jpg"],
-    ["export", "--onnx", *model],
-    ["serve", *model],
-):
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 2 and "/.cache/clip/ViT-L-14.pt" in done.stderr, done.stderr
-for pretrained in ("openai", "gone.pt"):
-    try:
-        load(EncoderConfig("L/14", "ViT-L-14", pretrained, 0))
-    except ValueError as error:
-        assert "rine import --pretrained PATH" in str(error)
-print(sorted({"torch", "timm", "open_clip"} & sys.modules.keys()))
-"""
-    nowhere = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path), "HTTPS_PROXY": "http://127.0.0.1:9"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=os.environ | nowhere, capture_output=True)
-    assert done.stdout.decode().strip() == "[]", done.stderr.decode()
 
 
 def test_openais_weights_are_found_where_open_clip_and_the_hub_keep_them(hub: Path, tmp_path: Path) -> None:
