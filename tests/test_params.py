@@ -123,6 +123,14 @@ def test_every_slip_is_named_at_once():
     assert len(str(error.value).splitlines()) == 2
 
 
+def test_a_slip_within_a_list_is_not_also_that_it_is_no_word():
+    study = changed("encoders.tiny_28.blocks", [0])
+    with pytest.raises(ParamsError) as error:
+        checked(study)
+    assert str(error.value).endswith("encoders.tiny_28.blocks.0 = 0: Input should be greater than or equal to 1")
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("section", ["epochs", "dataset_size", "ablate", "perturb"])
 def test_a_study_can_do_without_a_section(section):
     assert getattr(checked(changed(section, None)), section) is None

@@ -38,6 +38,8 @@ def explained(errors: Sequence[Any], schema: type) -> list[str]:
     # where a value may be of several kinds, what is wrong within its own kind says more than that it is no other
     within = {tuple(_keys(error)) for error in kept if not error["type"].endswith("_type")}
     kept = [error for error in kept if not error["type"].endswith("_type") or tuple(_keys(error)) not in within]
+    around = {keys[:n] for keys in within for n in range(len(keys))}
+    kept = [error for error in kept if error["type"] != "literal_error" or tuple(_keys(error)) not in around]
     return list(dict.fromkeys(_explained(error, schema) for error in kept))
 
 
