@@ -11,7 +11,7 @@ from typing import Any
 
 from rine.dataset import patterns
 from rine.dataset.config import DatasetConfig
-from rine.dataset.layouts.found import Found, columns_of, label_of, listing_of, split_of
+from rine.dataset.layouts.found import Found, columns_of, label_of, listing_of, split_of, told_of
 from rine.dataset.listing import DatasetError, Listing
 from rine.pixels import pictures
 from rine.pixels.pictures import ContainerError, split, tables
@@ -86,7 +86,8 @@ def _found(name: str, config: DatasetConfig, address: str, row: dict[str, Any], 
     value = {key: row.get(column) for key, column in columns_of(config).items()}
     label = label_of(name, config, value.get("label"), where)
     generator = "" if value.get("generator") is None else str(value["generator"])
-    return Found(address, label, split_of(name, config, value.get("split"), where), generator)
+    split = split_of(name, config, value.get("split"), where)
+    return Found(address, label, split, generator, told=told_of(name, config, value.get("digest"), where))
 
 
 def _files(root: Path, name: str, key: str, globs: tuple[str, ...]) -> list[str]:
