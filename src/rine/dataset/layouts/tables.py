@@ -29,9 +29,10 @@ def manifest(root: Path, name: str, config: DatasetConfig) -> Listing:
         for where, row in _rows(root, name, file, [config.path, *columns_of(config).values()]):
             path = str(row[config.path] or "")
             if not path or _WEB.match(path):
+                why = ". Pictures of the web change and vanish, so that no study of them can be done again: "
                 raise DatasetError(
-                    f"data set {name!r}: {where}: {config.path} is {path!r}; allowed: a file's path. Pictures of the "
-                    "web change and vanish, so that no study of them can be done again: download them first"
+                    f"data set {name!r}: {where}: {config.path} is {path!r}; allowed: a file's path"
+                    + (why + "download them first" if path else "")
                 )
             address = (folder / path).as_posix()
             if not _there(root, address):
