@@ -102,9 +102,10 @@ class Store:
 
     def find(self, keys: Iterable[str], but: Collection[str] = ()) -> dict[str, Place]:
         """Where rows lie, of those that some shard holds, by one pass over the manifests; not in the shards `but`."""
-        wanted = set(keys)
-        names = [file.stem for file in sorted(self.folder.glob("*.json")) if file.name != _ABOUT]
-        pairs = (pair for name in names if name not in but for pair in self._places(name))
+        stems = (file.stem for file in sorted(self.folder.glob("*.json")) if file.name != _ABOUT)
+        names = [stem for stem in stems if stem not in but]
+        wanted = set(keys) if names else ()
+        pairs = (pair for name in names for pair in self._places(name))
         return {row: place for row, place in pairs if row in wanted}
 
     def parts(self, name: str) -> dict[str, Place]:

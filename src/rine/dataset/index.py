@@ -73,13 +73,15 @@ def build(
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)
     paths, numbers = numbered({name: listing.pictures.paths for name, listing in listings.items()})
+    said = {path: text for listing in listings.values() for path, text in listing.told.items()}
     made = [test_set for listing in listings.values() for test_set in listing.test_sets]
     test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]
     learnt = [source for listing in listings.values() for source in listing.training]
     training = [source._replace(family=family(source.family)) for source in learnt]
     listed = {name: _listed(listing, numbers[name], config.datasets[name]) for name, listing in listings.items()}
     del listings, numbers  # with millions it counts
-    records, n_reused = read_all(root, paths, config.max_pixels, store, workers, by)
+    records, n_reused = read_all(root, paths, config.max_pixels, store, workers, by, said)
+    del said
     records.rank()
     held = _held_out(listed, records)
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}

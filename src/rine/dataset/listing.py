@@ -11,7 +11,7 @@ import heapq
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -161,6 +161,7 @@ class Listing:
     pictures: Any  # whatever gives them; `Pictures` afterwards
     test_sets: tuple[ListedTestSet, ...] = ()
     training: tuple[TrainingSource, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)  # by path; see `rine.dataset.told`
 
     def __post_init__(self) -> None:
         if not isinstance(self.pictures, Pictures):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from rine.dataset import told
 from rine.dataset.config import DatasetConfig, LabelConfig
 from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, Pictures, TrainingSource
 
@@ -17,6 +19,7 @@ class Found(NamedTuple):
     split: str
     generator: str = ""  # as the data say it
     category: str | None = None
+    told: str = ""  # see `rine.dataset.told`
 
 
 def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> Listing:
@@ -25,7 +28,8 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
     Reals that are found with a generator's fakes are that generator's own; all others are one source, which the
     generators without reals of their own share.
     """
-    listed = Pictures(found)
+    said: dict[str, str] = {}
+    listed = Pictures(_without_told(found, said))
     kinds = _kept(name, config, listed.kinds)
     with_fakes = {kind.generator for kind in kinds if kind.label == 1}
 
@@ -58,7 +62,15 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
         TrainingSource(source(1, each), config.family_of(each or name), config.study, config.released)
         for each in learnt
     )
-    return Listing(config.study, listed.changed(picture), tuple(test_sets), tuple(training))
+    return Listing(config.study, listed.changed(picture), tuple(test_sets), tuple(training), said)
+
+
+def _without_told(found: Iterable[Found], said: dict[str, str]) -> Iterator[Found]:
+    """Put what is told of each picture into `said`: with it, each would be a kind of its own."""
+    for row in found:
+        if row.told:
+            said[row.path] = row.told
+        yield row._replace(told="") if row.told else row
 
 
 def _kept(name: str, config: DatasetConfig, kinds: list[Found]) -> list[Found]:
@@ -97,8 +109,21 @@ def split_of(name: str, config: DatasetConfig, value: object, where: str) -> str
     return split
 
 
+def told_of(name: str, config: DatasetConfig, value: object, where: str) -> str:
+    """The digest that a row's column says; raises `DatasetError` for what is none."""
+    if config.digest is None:
+        return ""
+    digest, n = str("" if value is None else value).strip().lower(), told.length(config.digest.kind)
+    if not re.fullmatch(f"[0-9a-f]{{{n}}}", digest):
+        raise DatasetError(
+            f"data set {name!r}: {where}: {config.digest.column} is {digest!r}; "
+            f"allowed: the {n} hex digits of a {config.digest.kind}"
+        )
+    return told.told(config.digest.kind, digest, where)
+
+
 def columns_of(config: DatasetConfig) -> dict[str, str]:
     """Columns of a table that an entry names, by the key that names them."""
     named = {"generator": config.generator}
-    named |= {key: getattr(getattr(config, key), "column", None) for key in ("label", "split")}
+    named |= {key: getattr(getattr(config, key), "column", None) for key in ("label", "split", "digest")}
     return {key: column for key, column in named.items() if column}

@@ -11,7 +11,7 @@ from typing import Any
 
 from rine.dataset import patterns
 from rine.dataset.config import DatasetConfig
-from rine.dataset.layouts.found import Found, columns_of, label_of, listing_of, split_of
+from rine.dataset.layouts.found import Found, columns_of, label_of, listing_of, split_of, told_of
 from rine.dataset.listing import DatasetError, Listing
 from rine.pixels import pictures
 from rine.pixels.pictures import ContainerError, split, tables
@@ -30,9 +30,10 @@ def manifest(root: Path, name: str, config: DatasetConfig) -> Listing:
         for where, row in _rows(root, name, file, [config.path, *columns_of(config).values()]):
             path = str(row[config.path] or "")
             if not path or _WEB.match(path):
+                why = ". Pictures of the web change and vanish, so that no study of them can be done again: "
                 raise DatasetError(
-                    f"data set {name!r}: {where}: {config.path} is {path!r}; allowed: a file's path. Pictures of the "
-                    "web change and vanish, so that no study of them can be done again: download them first"
+                    f"data set {name!r}: {where}: {config.path} is {path!r}; allowed: a file's path"
+                    + (why + "download them first" if path else "")
                 )
             address = (folder / path).as_posix()
             if not _there(root, address):
@@ -88,7 +89,8 @@ def _found(name: str, config: DatasetConfig, address: str, row: dict[str, Any], 
     value = {key: row.get(column) for key, column in columns_of(config).items()}
     label = label_of(name, config, value.get("label"), where)
     generator = "" if value.get("generator") is None else str(value["generator"])
-    return Found(address, label, split_of(name, config, value.get("split"), where), generator)
+    split = split_of(name, config, value.get("split"), where)
+    return Found(address, label, split, generator, told=told_of(name, config, value.get("digest"), where))
 
 
 def _files(root: Path, name: str, key: str, globs: tuple[str, ...]) -> list[str]:
