@@ -1,5 +1,7 @@
 """How often intervals cover the truth: `python -m benchmarks.coverage [--quick]`, the table of docs/statistics.md.
 
+With `--only 2000 --skill 2 --metric tpr_at_fpr5 --studies 10000` a part of it, from more studies.
+
 Scores of real pictures are standard normal, those of synthetic ones normal with mean d'; the threshold lies at d' / 2.
 Then the truth of every metric is known. `n` pictures of a class, one set or means over several, whose reals are their
 own or the same ones. A paired difference is that of two detectors with d' and d' + 0.25, whose scores of a picture
@@ -76,12 +78,17 @@ def study(n: int, n_sets: int, shared: bool, skill: float, studies: int, rng: np
 
 
 def coverage(
-    n: int, skill: float, studies: int, seed: int = 0, designs: Sequence[tuple[int, bool]] = DESIGNS
+    n: int,
+    skill: float,
+    studies: int,
+    seed: int = 0,
+    designs: Sequence[tuple[int, bool]] = DESIGNS,
+    metrics: Sequence[str] = tuple(METRICS),
 ) -> dict[tuple[str, bool, int, bool], float]:
     """Share of intervals that hold the truth, by (metric, paired, sets, shared)."""
     hits: dict[tuple[str, bool, int, bool], list[bool]] = {}
     rng = np.random.default_rng([seed, n, int(10 * skill)])
-    truths = {(metric, d): truth(metric, d) for metric in METRICS for d in (skill, skill + BETTER)}
+    truths = {(metric, d): truth(metric, d) for metric in metrics for d in (skill, skill + BETTER)}
     for start in range(0, studies, AT_ONCE):
         some = min(AT_ONCE, studies - start)
         for shared in sorted({shared for _, shared in designs}):
@@ -89,7 +96,7 @@ def coverage(
             made = study(n, max(sizes), shared, skill, some, rng)
             for size in sizes:
                 for k in range(some):
-                    for metric in METRICS:
+                    for metric in metrics:
                         one, two = (made.mean(metric, [run], made.generators[:size]) for run in (k, some + k))
                         own, apart = interval(one, CONFIDENCE), difference(two, one, CONFIDENCE)
                         true, better = truths[metric, skill], truths[metric, skill + BETTER]
@@ -104,10 +111,15 @@ def _holds(bounds: object, true: float) -> bool:
     return bool(low <= true <= high)
 
 
-def rows(sizes: dict[int, int], seed: int = 0) -> Iterator[Row]:
+def rows(
+    sizes: dict[int, int],
+    seed: int = 0,
+    skills: Sequence[float] = SKILLS,
+    metrics: Sequence[str] = tuple(METRICS),
+) -> Iterator[Row]:
     """Every metric, size and design; a size at a time, since large ones take their time."""
     for n, studies in sizes.items():
-        by_skill = [coverage(n, skill, studies, seed) for skill in SKILLS]
+        by_skill = [coverage(n, skill, studies, seed, metrics=metrics) for skill in skills]
         for metric, paired, size, shared in sorted(by_skill[0], key=lambda key: (key[1], list(METRICS).index(key[0]))):
             key = (metric, paired, size, shared)
             yield Row(metric, paired, n, size, shared, tuple(each[key] for each in by_skill), studies)
@@ -118,17 +130,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two sizes, few studies: a minute")
     parser.add_argument("--only", type=int, choices=SIZES, help="one number of pictures a class")
+    parser.add_argument("--skill", type=float, choices=SKILLS, help="one d'")
+    parser.add_argument("--metric", choices=METRICS, help="one metric")
+    parser.add_argument("--studies", type=int, help="so many simulated studies of each size and skill")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     start = time.perf_counter()
+    skills = [skill for skill in SKILLS if asked.skill in (None, skill)]
+    metrics = [metric for metric in METRICS if asked.metric in (None, metric)]
     print(
         "| interval of | pictures of a class | test sets | "
-        + " | ".join(f"d' = {d:g}" for d in SKILLS)
+        + " | ".join(f"d' = {d:g}" for d in skills)
         + " | studies |"
     )
-    print("|---|--:|---|" + "--:|" * (len(SKILLS) + 1))
+    print("|---|--:|---|" + "--:|" * (len(skills) + 1))
     sizes = QUICK if asked.quick else {n: studies for n, studies in SIZES.items() if asked.only in (None, n)}
-    for row in rows(sizes, asked.seed):
+    sizes = {n: asked.studies or studies for n, studies in sizes.items()}
+    for row in rows(sizes, asked.seed, skills, metrics):
         what = METRICS[row.metric] + (", paired difference" if row.paired else "")
         sets = f"{row.sets}, shared reals" if row.shared else str(row.sets)
         shares = " | ".join(f"{100 * share:.1f}" for share in row.covered)

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +37,8 @@ DISK, PLACE = 64 << 20, "/mnt"  # bytes; nobody else sees what is mounted there
 TIMED = ("predict", "explain")  # whose files say how long it took
 HELD, NO_FAULT = "held", "room enough"
 MODEL = "artifacts/best/shapes/model.safetensors"
-BESIDE = {"prepare": ["store"], "cache": ["store"], "report": ["report"]}  # what else a stage writes
+# what else a stage writes
+BESIDE = {"prepare": ["store"], "cache": ["store"], "detect": ["store/detect"], "report": ["report"]}
 OTHERS = {  # commands that write to out/
     "predict": ["data/gan", "--output=out/rows.csv", f"--model={MODEL}", "--device=cpu"],
     "explain": ["data/gan/real/0.png", "--output=out/why", f"--model={MODEL}", "--device=cpu"],
@@ -82,12 +83,23 @@ class Work(NamedTuple):
         return f"then exit {status}: {said[-500:]}" if status else HELD if same else "other bytes"
 
 
-def works() -> Iterator[Work]:
+def lay_out(folder: Path) -> None:
+    """A small study, with other methods as pipeline/compare.yaml has them, but that of a graph, which is not there."""
+    shutil.copytree("pipeline", folder / "pipeline")
+    shutil.copy("dvc.yaml", folder)
+    write_data(folder / "data")
+    compared = yaml.safe_load(Path("pipeline/compare.yaml").read_text())["detectors"]
+    raw = raw_of("data") | {"detectors": {name: each for name, each in compared.items() if "onnx" not in each}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def works(others: Mapping[str, list[str]] = OTHERS) -> Iterator[Work]:
+    """All stage items of the study in the working directory, and these commands."""
     study = params.read("params.yaml")
     for stage in STAGES:
         for item in items(stage, study):
             yield Work(stage, item.arguments, [*item.outs, *item.metrics], BESIDE.get(stage, []))
-    for name, arguments in OTHERS.items():
+    for name, arguments in others.items():
         yield Work(name, arguments, ["out"], [])
 
 
@@ -141,9 +153,6 @@ if __name__ == "__main__":
         os.environ["RINE_STORE"] = "store"
         os.execvp("unshare", ["unshare", "--map-root-user", "--mount", sys.executable, "-m", "benchmarks.faults"])
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", PLACE], check=True)
-    shutil.copytree("pipeline", f"{PLACE}/pipeline")
-    shutil.copy("dvc.yaml", PLACE)
+    lay_out(Path(PLACE))
     os.chdir(PLACE)
-    write_data(Path("data"))
-    Path("params.yaml").write_text(yaml.safe_dump(raw_of("data"), sort_keys=False))
     sys.exit(main())

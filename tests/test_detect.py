@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,10 @@ import pytest
 from PIL import Image
 
 from rine import params
-from rine.detectors.method import DetectorError
+from rine.detectors import process
+from rine.detectors.command import Command
+from rine.detectors.config import DetectorConfig
+from rine.detectors.method import DetectorError, Shown
 from rine.detectors.scoring import logits_of
 from rine.params import Params
 from rine.paths import Paths
@@ -180,6 +186,29 @@ def test_a_command_that_dies_loses_the_picture_it_dies_of_alone(inside: Path, pr
     kept = ImageScores.read(paths.detect("mortal"))
     assert len(kept.images) + len(faults) == 22
     assert kept.logits[0] == pytest.approx(darkness(prepared, kept.images), abs=1e-4)
+
+
+def test_a_command_that_has_ended_when_a_signal_comes_hides_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    communicate = subprocess.Popen.communicate
+
+    def interrupted(run: subprocess.Popen[str], *arguments: Any, **named: Any) -> None:
+        communicate(run, *arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Command(DetectorConfig(command="true", gives="logit")).score([Shown("a.png", "", "", "centre", Path("a.png"))])
+
+
+def test_a_process_whose_study_was_killed_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: list[int] = []
+    monkeypatch.setattr(signal, "signal", lambda number, _: ignored.append(number))
+    there, here = Pipe()
+    here.send([])
+    here.close()
+    config = DetectorConfig(python="builtins:len", gives="logit")
+    process._serve(there, "rine.detectors.python:load", config, 100)
+    assert ignored == [signal.SIGINT]
 
 
 def test_an_unusable_detector_is_named_and_the_others_are_not_asked_again(inside: Path, prepared: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,18 +17,33 @@ from rine.detector import Detector
 from rine.files import whole
 
 Input = Literal["uint8", "float32"]
-TOLERANCE = 1e-4  # of `largest_difference`
+TOLERANCE = 1e-4  # of all `Differences` but the last; float16, to which tokens are rounded, has steps of 1e-3
 
 
 class ExportError(ValueError):
     """The exported graph does not give PyTorch's numbers; nothing was written."""
 
 
-class Graph(nn.Module):
-    """Crops (B, 3, S, S), uint8 or floats in 0..1, to logit (B,) and calibrated probability (B,), all in float32.
+class Differences(NamedTuple):
+    """Largest differences between a graph and PyTorch, each relative to what it is a difference of.
 
-    The encoder's arithmetic without its micro-batches of one size, which are there for equal bits; with the rounding of
-    tokens to float16, since heads are trained on such.
+    That of the whole way, `logit`, has no limit of its own: tokens that differ in their last digits may be rounded to
+    float16 on either side, and a head magnifies that as much as its weights are large. So each half of the way is held:
+    tokens before they are rounded, and what comes of the graph's own tokens.
+    """
+
+    tokens: float  # to the largest of its picture and block
+    head: float  # of logits of the graph's own tokens, to the logit where that is above one
+    probability: float  # of the graph's own logit
+    logit: float  # of `Detector.logits`, to the logit where that is above one
+
+
+class Graph(nn.Module):
+    """Crops (B, 3, S, S), uint8 or floats in 0..1, to logit (B,), calibrated probability (B,) and tokens (B, L, D).
+
+    All in float32. The encoder's arithmetic without its micro-batches of one size, which are there for equal bits; with
+    the rounding of tokens to float16 on the way to the head, since heads are trained on such. Those that are returned
+    are not rounded yet: by them the file is checked.
     """
 
     mean: Tensor
@@ -42,17 +57,18 @@ class Graph(nn.Module):
         self.register_buffer("std", detector.encoder.std.clone())
         self.slope, self.bias = detector.calibration.scale, detector.calibration.bias
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        x = (crops.float() * self.scale - self.mean) / self.std
-        logit = self.head(self.body(x).half().float())[0]
-        return logit, torch.sigmoid(self.slope * logit + self.bias)
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        tokens = self.body((crops.float() * self.scale - self.mean) / self.std)
+        logit = self.head(tokens.half().float())[0]
+        return logit, torch.sigmoid(self.slope * logit + self.bias), tokens
 
 
 def export_onnx(detector: Detector, path: Path, pixels: Input = "uint8") -> float:
-    """Write a detector as ONNX with a free batch size; return its largest difference from PyTorch.
+    """Write a detector as ONNX with a free batch size; return its logits' largest difference from PyTorch's.
 
     The file is run by onnxruntime on batches of several sizes before it is put in place. Raises `ExportError` where it
-    cannot be made or differs by more than `TOLERANCE`, and `ValueError` for a detector elsewhere than on the CPU.
+    cannot be made, or a half of it differs by more than `TOLERANCE` (see `Differences`), and `ValueError` for a
+    detector elsewhere than on the CPU.
     """
     if detector.encoder.precision != "fp32" or detector.encoder.device != "cpu":
         raise ValueError("export needs the model on the CPU in float32: Detector.load(..., device='cpu')")
@@ -61,12 +77,13 @@ def export_onnx(detector: Detector, path: Path, pixels: Input = "uint8") -> floa
     with whole(path) as part:
         try:
             _write(graph, detector, part, pixels)
-            difference = largest_difference(part, detector, pixels)
+            found = differences(part, detector, pixels)
         except Exception as error:  # exporter and runtime have exceptions of their own of many kinds
             raise ExportError(f"the graph cannot be written or run: {type(error).__name__}: {error}") from error
-        if not difference <= TOLERANCE:
-            raise ExportError(f"the graph differs from PyTorch by {difference:.1e}, more than {TOLERANCE:.0e}")
-    return difference
+        for what, difference in found._asdict().items():
+            if what != "logit" and not difference <= TOLERANCE:
+                raise ExportError(f"the graph differs from PyTorch: {what} by {difference:.1e}, over {TOLERANCE:.0e}")
+    return found.logit
 
 
 def _write(graph: Graph, detector: Detector, path: Path, pixels: Input) -> None:
@@ -85,7 +102,7 @@ def _write(graph: Graph, detector: Detector, path: Path, pixels: Input) -> None:
                 graph,
                 (example,),
                 input_names=["crops"],
-                output_names=["logit", "probability"],
+                output_names=["logit", "probability", "tokens"],
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
                 dynamo=True,
                 verbose=False,
@@ -115,25 +132,25 @@ def _facts(detector: Detector, pixels: Input) -> dict[str, str]:
     }
 
 
-def largest_difference(path: Path, detector: Detector, pixels: Input) -> float:
-    """Largest difference between an ONNX file and the detector, on batches of crops of noise and of flat colours.
-
-    Of the logit, relative to its size where that is above one; of the probability, to that of the same logit.
-    """
+def differences(path: Path, detector: Detector, pixels: Input) -> Differences:
+    """How far an ONNX file is from the detector, on batches of crops of noise and of flat colours."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    size, rng, worst = detector.encoder.image_size, np.random.default_rng(0), 0.0
+    size, rng, found = detector.encoder.image_size, np.random.default_rng(0), []
     for batch in (1, 2, 5):
         crops = rng.integers(0, 256, (batch, 3, size, size), dtype=np.uint8)
         crops[-1] = rng.integers(0, 256, (3, 1, 1))
         given = crops if pixels == "uint8" else (crops / 255).astype(np.float32)
-        logit, probability = session.run(["logit", "probability"], {"crops": given})
-        expected = detector.logits(torch.from_numpy(crops))
-        sure = np.array([detector.decide(float(value))[1] for value in logit])
-        worst = max(
-            worst,
-            float(np.max(np.abs(logit - expected) / np.maximum(1, np.abs(expected)))),
-            float(np.max(np.abs(probability - sure))),
-        )
-    return worst
+        logit, probability, tokens = session.run(["logit", "probability", "tokens"], {"crops": given})
+        right = detector.encoder(torch.from_numpy(crops)).numpy()
+        with torch.inference_mode():
+            of_its_own = detector.head(torch.from_numpy(tokens).half().float())[0].numpy()
+        apart = [
+            np.abs(tokens - right) / np.abs(right).max(axis=2, keepdims=True),
+            np.abs(logit - of_its_own) / np.maximum(1, np.abs(of_its_own)),
+            np.abs(probability - [detector.decide(float(value))[1] for value in logit]),
+            np.abs(logit - (predicted := detector.logits(crops))) / np.maximum(1, np.abs(predicted)),
+        ]
+        found.append([float(each.max()) for each in apart])
+    return Differences(*np.max(found, axis=0).tolist())

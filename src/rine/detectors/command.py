@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rine.detectors.config import DetectorConfig
 from rine.detectors.method import Answer, Answers, DetectorError, Shown
@@ -41,11 +42,11 @@ class Command:
             try:
                 output, _ = run.communicate("".join(f"{file}\n" for file in files), timeout=seconds)
             except subprocess.TimeoutExpired:
-                os.killpg(run.pid, signal.SIGKILL)
+                _end(run)
                 output, _ = run.communicate()
                 failure, hung = f"no answer in {seconds:g} s", True
             except BaseException:
-                os.killpg(run.pid, signal.SIGKILL)
+                _end(run)
                 raise
             said.seek(0)
             last = said.read().strip().splitlines()[-1:]
@@ -58,6 +59,12 @@ class Command:
 
     def close(self) -> None:
         pass
+
+
+def _end(run: subprocess.Popen[str]) -> None:
+    """End it with all that it started; it may have ended by itself since."""
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
 
 
 def _read(output: str, files: Sequence[str]) -> tuple[dict[int, Answer], str]:

@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -55,9 +56,9 @@ class Process:
     def close(self) -> None:
         if self._process is None:
             return
-        self._connection.close()
-        self._process.kill()
+        self._process.kill()  # before the connection, of whose end it would complain
         self._process.join()
+        self._connection.close()
         self._process = None
 
     def _start(self) -> None:
@@ -111,6 +112,7 @@ class Process:
 
 def _serve(connection: Connection, load: str, config: DetectorConfig, max_pixels: int) -> None:
     """The life of the process: load the detector, say so, answer batch after batch until nobody asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches it too; who started it ends it
     sys.path.insert(0, str(Path.cwd()))  # a study's own modules lie in its folder
     try:
         module, _, name = load.partition(":")
@@ -118,13 +120,10 @@ def _serve(connection: Connection, load: str, config: DetectorConfig, max_pixels
     except Exception as error:  # whatever somebody else's code may raise
         connection.send(_words(error))
         return
-    connection.send("")
-    while True:
-        try:
-            batch = connection.recv()
-        except (EOFError, ConnectionError):
-            return
-        connection.send(_answers(score, batch, max_pixels))
+    with suppress(EOFError, ConnectionError):  # nobody asks any more, or waits for the answer
+        connection.send("")
+        while True:
+            connection.send(_answers(score, connection.recv(), max_pixels))
 
 
 def _answers(score: Score, batch: list[tuple[str, CropRule]], max_pixels: int) -> list[Answer] | str:
