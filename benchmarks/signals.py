@@ -2,9 +2,9 @@
 
 Each command runs once undisturbed, in a small study, and once for each signal. SIGINT goes to all of its processes, as
 from a terminal, the others to the first alone. It has to end by that signal, with one line (of SIGKILL with none), to
-leave no process, and no file that the undisturbed run has not, but what SIGKILL cuts off. A stage, and `sample`, then run
-again as it lies there, and have to end with the bytes of the undisturbed run. Prints what came of each. Exit status: 1 where one did
-not hold.
+leave no process, and no file that the undisturbed run has not, but what SIGKILL cuts off. Stages and `sample` then run
+again as it lies there, and have to end with the bytes of the undisturbed run. Prints what came of each. Exit status: 1
+where one did not hold.
 """
 
 from __future__ import annotations
