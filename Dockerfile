@@ -1,6 +1,6 @@
 # The two commands in a container, on a CPU:  docker build -t rine . && docker run --rm -v "$PWD/report:/rine/report" rine
-# With CUDA: begin with an image of NVIDIA's that has it (nvidia/cuda:12.8.1-runtime-ubuntu24.04, python3.12-venv from its
-# packages), drop the line of PyTorch's CPU packages, and run it with --gpus all.
+# With CUDA: PyTorch's package on PyPI brings CUDA's libraries along, so the same image needs no more than the driver and
+# NVIDIA's container toolkit: docker run --gpus all. What of this has been run: docs/reproducibility.md.
 FROM python:3.13-slim
 RUN apt-get update -qq && apt-get install -qq --no-install-recommends chromium git make >/dev/null && rm -rf /var/lib/apt/lists/*
 WORKDIR /rine

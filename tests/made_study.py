@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
@@ -100,7 +103,18 @@ def write_settings(
 
 
 def write_study(artifacts: Path) -> None:
-    """Everything that the stages of the sample study leave for the report."""
+    """Everything that the stages of the sample study leave for the report; made once, and copied from then on."""
+    shutil.copytree(Path(_made().name), artifacts, dirs_exist_ok=True)
+
+
+@functools.cache
+def _made() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory()
+    _write_study(Path(folder.name))
+    return folder
+
+
+def _write_study(artifacts: Path) -> None:
     write_index(artifacts / "index")
     settings = list(SMALL.settings.items())
     for encoder, (name, classes) in product(SMALL.encoders, settings):

@@ -15,6 +15,7 @@ from made_study import SMALL, TEST_SETS, write_published, write_study
 from rine.drawing import line_style, styled
 from rine.report.section import Report
 from rine.report.sections.inside import draw_embeddings
+from rine.report.sections.pictures import shortcut_table
 from rine.report.study import Study, from_scores, gather
 from rine.report.table import MISSING
 from rine.report.write import compile_report
@@ -32,6 +33,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     for file in artifacts.rglob("scores.csv"):
         scores = read_scores(file)
         write_scores(scores.assign(generator=scores["generator"].replace({"mine": "seeingdark"})), file)
+    with (artifacts / "index" / "findings.csv").open("a") as findings:
+        findings.write(
+            ',note,"file size tells the classes of 3 sets apart (AP: train 1.00, progan 1.00, stylegan 0.95)"\n'
+        )
     for name in ("rules", "generators"):
         table = pd.read_csv(artifacts / "select" / f"{name}.csv")
         if name == "rules":
@@ -49,6 +54,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def report(study: Study) -> Report:
     return compile_report(study)
+
+
+@pytest.mark.parametrize(("reason", "aligned", "said"), [
+    (None, None, "– of AP aligned: the pictures were not made alike (`cache.align` is null)."),
+    ("one class only", 0.5, "– where the last column has the reason."),
+])  # fmt: skip
+def test_a_reason_is_said_to_stand_where_it_stands(reason: str | None, aligned: float | None, said: str) -> None:
+    first = {"set": "a", "pictures": 20, "chance": 0.5, "ap": 0.9, "strongest": "width", "ap_aligned": aligned}
+    second = first | {"ap": None, "ap_aligned": None, "reason": reason}
+    table = shortcut_table(pd.DataFrame([first | {"reason": None}, second]).astype({"ap_aligned": float}), str)
+    assert table.notes[-1] == said
+    assert (table.rows[1].cells[-1].text == reason) == (reason is not None)
 
 
 def unexplained(report: Report) -> list[str]:
@@ -81,6 +98,12 @@ def test_own_data_keep_their_names_and_are_compared_with_nothing_published(study
     # ours on the generators that were published, not on one more
     assert len(study.rules_beside_published) > 0
     assert not study.rules_beside_published.equals(study.rules)
+
+
+def test_what_was_found_in_the_pictures_is_said_in_sentences_and_by_the_names_of_the_tables(report: Report) -> None:
+    text = next(content.text for section, content in report.items() if section.key == "pictures")
+    assert "File size tells the classes of 3 sets apart (AP: train 1.00, ProGAN 1.00, StyleGAN 0.95)." in text
+    assert all(line[0].isupper() or line[0].isdigit() for line in text)
 
 
 def test_every_family_is_in_every_figure(report: Report) -> None:

@@ -140,7 +140,7 @@ def test_many_copies_are_summed_up(tmp_path: Path) -> None:
     diagnosis = diagnose(config(tmp_path, mine=own("train", "train"), other=own("test", "test")))
     texts = [text for text in warnings(diagnosis) if "same file" in text or "copies" in text]
     assert len(texts) == NAMED + 1
-    assert texts[-1] == f"{NAMED} more groups of copies across splits; see duplicates.csv"
+    assert texts[-1] == f"{NAMED} more groups of copies across splits; see artifacts/index/duplicates.csv"
 
 
 # --- the table of files ---

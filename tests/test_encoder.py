@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +21,8 @@ from rine.encoder.catalogue import Shape, Tower, look_up
 from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.encoder.rows import Rows
 from rine.encoder.vit import ViT
+from rine.heads import HeadConfig, seeded_head
+from rine.models import checkpoint
 
 TINY = TowerConfig(image_size=32, patch_size=8, width=64, layers=3, head_width=16)
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -103,8 +107,12 @@ def test_what_is_in_a_store_stays_there(expected: str) -> None:
     assert store.key(load(config(KEYS[expected]), "cpu", "fp32").describe()) == expected
 
 
-def test_a_plain_tower_with_real_weights_needs_no_open_clip(tmp_path) -> None:
-    """Nor timm; in a process of its own, since the tests import both."""
+def test_missing_weights_are_told_without_torch_and_plain_towers_need_no_open_clip(tmp_path: Path) -> None:
+    """By every command that takes a model, and by what `cache` loads an encoder with; in a process of its own."""
+    head = seeded_head(HeadConfig(q=1, proj_dim=4, n_blocks=24, width=1024), 0)
+    encoder = {"name": "ViT-L/14", "model": "ViT-L-14", "pretrained": "openai", "seed": 0, "weights": None}
+    meta = {"name": "m", "encoder": encoder, "transform": {"crop": 224}, "training": {}, "classes": []}
+    checkpoint.save(tmp_path / "m.safetensors", head, meta)
     vision = {"image_size": 224, "patch_size": 32, "width": 384, "layers": 12, "heads": 6, "mlp_ratio": 4.0}
     with torch.device("meta"):
         module = VisionTransformer(**vision, output_dim=512)
@@ -112,16 +120,37 @@ def test_a_plain_tower_with_real_weights_needs_no_open_clip(tmp_path) -> None:
         f"visual.{name}": torch.zeros(value.shape, dtype=torch.float16) for name, value in module.state_dict().items()
     }
     save_file(state, tmp_path / "clip.safetensors")
-    program = f"""
+    program = """
 import sys
+from typer.testing import CliRunner
+from rine.cli import app
 from rine.encoder import load
 from rine.encoder.config import EncoderConfig
-encoder = load(EncoderConfig("S/32", "ViT-S-32", {str(tmp_path / "clip.safetensors")!r}, 0), "cpu")
-assert encoder.n_blocks == 12
-print(sorted({{"open_clip", "timm", "torchvision"}} & sys.modules.keys()))
+
+model = ["--model", "m.safetensors"]
+for command in (
+    ["predict", "a.jpg", *model],
+    ["explain", "a.jpg", *model],
+    ["evaluate", "m.safetensors", "--real", "a.jpg"],
+    ["calibrate", "m.safetensors", "--real", "a.jpg"],
+    ["export", "--onnx", *model],
+    ["serve", *model],
+):
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2 and "/.cache/clip/ViT-L-14.pt" in done.stderr, done.stderr
+for pretrained in ("openai", "gone.pt"):
+    try:
+        load(EncoderConfig("L/14", "ViT-L-14", pretrained, 0))
+    except ValueError as error:
+        assert "rine import --pretrained PATH" in str(error)
+print(sorted({"torch", "timm", "open_clip"} & sys.modules.keys()))
+
+assert load(EncoderConfig("S/32", "ViT-S-32", "clip.safetensors", 0), "cpu").n_blocks == 12
+print(sorted({"open_clip", "timm", "torchvision"} & sys.modules.keys()))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    nowhere = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path), "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=os.environ | nowhere, capture_output=True)
+    assert done.stdout.decode().split("\n")[:2] == ["[]", "[]"], done.stderr.decode()
 
 
 def test_a_row_depends_on_its_picture_alone_to_the_last_bit() -> None:

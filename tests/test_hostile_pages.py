@@ -8,15 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 pytest.importorskip("fastapi", reason="rine[serve] is not installed")
+
+from PIL import Image
 
 import tiny_model
 from browser import launched
 from made_study import SMALL, write_published, write_study
 from rine import Detector
 from rine.paths import Paths
+from rine.report.section import Content, Figure, Section
+from rine.report.table import Row, Table, number, text
+from rine.report.write import write_page
 from rine.serve.settings import ServeSettings
 from rine.stages.report import report_scores, run
 from served import served
@@ -75,6 +82,28 @@ def test_no_name_of_a_study_runs_in_its_report(browser: Any, tmp_path: Path, mon
     scores.write_text((tmp_path / "published" / "scores.csv").read_text())
     report_scores(scores, replace(paths, page=tmp_path / "other"))
     assert scores.name in opened(browser, (tmp_path / "other" / "index.html").as_uri())
+
+
+def test_what_is_wider_than_a_telephone_says_so(browser: Any, tmp_path: Path) -> None:
+    """A table of few columns and a figure that is hardly wider have no sign, so they have to fit."""
+    columns = ["File", "verdict", "probability of being synthetic", "logit"]
+    row = Row([text("real/244_gaugan_real.jpg"), text("inconclusive"), number(0.595, 3), number(28.59, 2)])
+    tables = [Table("few", "Few", columns, [row]), Table("many", "Many", [*columns, *columns], [Row([*row.cells] * 2)])]
+    figures = [Figure(str(width), "Figure", "says", pd.DataFrame(), plt.figure) for width in (790, 1400)]
+    report = {Section("a", "A", (), lambda _: None, ""): Content([], tables, figures)}
+    images = {}
+    for width in (790, 1400):
+        Image.new("L", (width, 9)).save(tmp_path / "x.png")
+        images[str(width)] = (tmp_path / "x.png").read_bytes()
+    write_page("A", "", [], report, images, tmp_path)
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto((tmp_path / "index.html").as_uri())
+    wider = page.evaluate(
+        "[...document.querySelectorAll('.scroll, .picture')].filter(box => box.scrollWidth > box.clientWidth)"
+        ".map(box => [box.ariaLabel, !!box.closest('.wide')])"
+    )
+    page.close()
+    assert wider == [["Many", True], ["Figure", True]]
 
 
 def test_no_word_of_a_model_runs_on_the_servers_page(browser: Any, tmp_path: Path) -> None:

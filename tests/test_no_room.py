@@ -6,6 +6,7 @@ import csv
 import re
 import resource
 import signal
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,8 +93,11 @@ def test_a_disk_that_is_full_under_predict_is_one_line_and_resume_goes_on(
 
 
 def test_a_disk_that_is_full_under_remembered_facts_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    store = FactStore.__new__(FactStore)
     with full_after(100), pytest.raises(OSError, match=r"facts\.sqlite: "):
-        FactStore(tmp_path, max_pixels=1)
+        store.__init__(tmp_path, max_pixels=1)  # type: ignore[misc]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):  # not whenever its memory is collected
+        store._db.execute("SELECT 1")
     FactStore(tmp_path, max_pixels=1).close()
 
 

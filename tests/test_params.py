@@ -58,6 +58,7 @@ def checked(study: dict) -> Params:
         ("prepare.datasets.mine", {"layout": "forensynths", "split": "test"}, "real, fake and split belong to globs"),
         ("grid.xi", 0.1, "grid.xi = 0.1: a list is needed: [0.1]"),
         ("prepare.datasets", {"mine": OWN | {"split": "test", "real": [3]}}, "real.0 = 3: text is needed"),
+        ("training", 5, "training = 5: a table is needed: {key: value}"),
         ("prepare.datasets", {"my gan": OWN | {"split": "test"}}, "names are of letters, digits, _ and -"),
         ("prepare.datasets", {"a.b": {"layout": "forensynths"}}, "a.b"),
         ("prepare.datasets", {}, "prepare.datasets = []: none is for training"),
@@ -163,9 +164,13 @@ def test_a_setting_names_training_data_sets_that_there_are():
         checked(study)
 
 
-def test_a_value_that_may_be_of_two_kinds_has_one_line() -> None:
-    study = changed("prepare.datasets.mine", OWN | {"split": "test", "family": "perceptual loss"})
-    with pytest.raises(ParamsError, match=r"\Aparams: prepare\.datasets\.mine\.family = .*folders\Z"):
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("family", "perceptual loss", "= .*folders"), ("split", "trian", r"= 'trian': .*; did you mean 'train'\?")],
+)
+def test_a_value_that_may_be_of_two_kinds_has_one_line(key: str, value: str, said: str) -> None:
+    study = changed("prepare.datasets.mine", OWN | {"split": "test"} | {key: value})
+    with pytest.raises(ParamsError, match=rf"\Aparams: prepare\.datasets\.mine\.{key} {said}\Z"):
         parse(study)
 
 

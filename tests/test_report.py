@@ -21,6 +21,7 @@ from rine.drawing import png, styled
 from rine.evaluation.intervals import interval
 from rine.paths import Paths
 from rine.report.labels import label, labels_of
+from rine.report.page import as_markdown
 from rine.report.section import Content, Report, Section
 from rine.report.sections import SECTIONS
 from rine.report.sections.perturb import degradation
@@ -65,6 +66,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     line = report(SMALL, places(folder), latex=True)
     assert line.endswith("30 tables, 15 figures")
     return folder
+
+
+@pytest.fixture(scope="module")
+def contents(whole: Path) -> Report:
+    return compile_report(study_in(whole))
+
+
+def section_of(study: Study, key: str) -> str:
+    """One section's words and tables as report.md has them."""
+    return as_markdown("", "", [], compile_report(study, [each for each in SECTIONS if each.key == key]))
 
 
 def test_what_a_study_does_without_is_not_missed(tmp_path: Path) -> None:
@@ -262,11 +273,10 @@ def test_findings_stand_at_the_numbers_they_concern(whole: Path):
     assert "AP without one pixel: StyleGAN (99.0)" in text
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("mode", "words"), [("paper", "as the paper describes them"), ("reference", "published code")])
-def test_the_mode_of_the_perturbations_is_named(copy: Path, mode: str, words: str):
-    report(replace(SMALL, perturb=replace(SMALL.perturb, mode=mode)), places(copy))
-    text = (copy / "report" / "report.md").read_text().split("## Perturbations")[1].split("## ")[0]
+def test_the_mode_of_the_perturbations_is_named(whole: Path, mode: str, words: str):
+    params = replace(SMALL, perturb=replace(SMALL.perturb, mode=mode))
+    text = section_of(replace(study_in(whole), params=params), "perturb")
     assert f"Mode: {mode} (" in text
     assert words in text
 
@@ -293,7 +303,6 @@ def test_degradation_starts_from_the_same_pictures_untouched(whole: Path):
     assert jpeg["tpr"].iloc[0] == pytest.approx(np.mean(found))
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_nothing_is_said_of_a_threshold_that_was_not_fitted(copy: Path):
     from safetensors.numpy import save_file
 
@@ -305,11 +314,10 @@ def test_nothing_is_said_of_a_threshold_that_was_not_fitted(copy: Path):
     assert table.loc["1-class", "auc"] > 0
     assert table.loc["1-class", ["tpr", "fpr"]].sum() == 0
     assert table.loc["4-class"].min() > 0
-    report(SMALL, places(copy))
-    page = (copy / "report" / "report.md").read_text()
-    assert f"1-class: no threshold was fitted ({reason})" in page.split("## Perturbations")[1]
+    study = study_in(copy)
+    assert f"1-class: no threshold was fitted ({reason})" in section_of(study, "perturb")
     lacking = "Accuracy at the calibrated threshold, Expected calibration error, calibrated"
-    assert f"– in 1-class: {lacking}: not calibrated: {reason}." in page
+    assert f"– in 1-class: {lacking}: not calibrated: {reason}." in section_of(study, "metrics")
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -338,12 +346,15 @@ def test_published_rules_are_those_on_the_same_test_sets(copy: Path):
 def test_a_study_without_some_stage_is_reported_and_says_so(copy: Path, gone: list[str], words: list[str]):
     for stage in gone:
         shutil.rmtree(copy / "artifacts" / stage)
+    assert (copy / "plots" / "epochs.png").is_file()
     line = report(SMALL, places(copy))
     text = (copy / "report" / "report.md").read_text()
     for each in words:
         assert each in line
         assert f"Not in this report, since it has not been run: {each}" in text
     Page((copy / "report" / "index.html").read_text())
+    if "epochs" in gone:
+        assert not (copy / "plots" / "epochs.png").exists()
 
 
 def test_a_study_of_nothing_is_a_report_that_says_so(tmp_path: Path):
@@ -352,15 +363,6 @@ def test_a_study_of_nothing_is_a_report_that_says_so(tmp_path: Path):
     assert "0 figures" in line
     assert text.count("Not in this report") == 7
     assert "No model has been scored on the test sets yet." in text
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_figures_of_a_stage_that_is_gone_do_not_stay(copy: Path):
-    assert (copy / "plots" / "epochs.png").is_file()
-    for folder in ("epochs", "ldm"):
-        shutil.rmtree(copy / "artifacts" / folder)
-    report(SMALL, places(copy))
-    assert not (copy / "plots" / "epochs.png").exists()
 
 
 def test_scores_alone_make_every_table_and_figure_they_can(whole: Path, tmp_path: Path):
@@ -428,24 +430,17 @@ def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
     assert "figures" in report(SMALL, places(tmp_path))
 
 
-def test_latex_has_a_file_for_each_table(whole: Path):
-    study = study_in(whole)
-    tables = [table.key for content in compile_report(study).values() for table in content.tables]
+def test_latex_has_a_file_for_each_table(whole: Path, contents: Report):
+    tables = [table.key for content in contents.values() for table in content.tables]
     assert len(set(tables)) == len(tables)
     assert {path.stem for path in (whole / "report" / "latex").iterdir()} == set(tables)
 
 
-def test_tables_have_a_cell_for_each_column(whole: Path):
-    study = study_in(whole)
-    for content in compile_report(study).values():
+def test_tables_have_a_cell_for_each_column(contents: Report):
+    for content in contents.values():
         for table in content.tables:
             assert {len(row.cells) for row in table.rows} == {len(table.columns)}, table.key
             assert not table.groups or sum(span for _, span in table.groups) == len(table.columns), table.key
-
-
-@pytest.fixture(scope="module")
-def contents(whole: Path) -> Report:
-    return compile_report(study_in(whole))
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.key)

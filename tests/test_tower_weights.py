@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import huggingface_hub
+import open_clip
 import pytest
 import timm
 import torch
@@ -17,7 +20,7 @@ from typer.testing import CliRunner
 from rine.caching.store import key
 from rine.cli import app
 from rine.commands.encoders import row
-from rine.encoder import load, weights
+from rine.encoder import load, tags, weights
 from rine.encoder.catalogue import look_up
 from rine.encoder.files import WeightsError
 from rine.encoder.random_weights import draw
@@ -121,5 +124,36 @@ def test_a_network_that_is_not_there_is_found_out_at_once(monkeypatch: pytest.Mo
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # discard: nobody listens
     tried: list[int] = []
     with pytest.raises(weights.WeightsError, match=r"rine import --pretrained PATH"):
-        weights._first([("https://example.org", lambda: str(tried.append(1)))], "openai", "ViT-L-14", "a file")
+        weights._first({"https://example.org": lambda: str(tried.append(1))}, "openai", "ViT-L-14", "a file")
     assert tried == []
+
+
+def test_a_network_that_swallows_what_is_sent_costs_no_more_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of a name's addresses may take its time, and so may the look-up of the name."""
+    answered = Event()
+    monkeypatch.setattr(weights, "_PATIENCE", 0.05)
+    monkeypatch.setattr(weights, "_reach", lambda _: answered.wait(30))
+    silent = weights._silent(["https://a.example", "https://b.example"])
+    assert silent == dict.fromkeys(["https://a.example", "https://b.example"], "nobody answers within 0.05 seconds")
+    answered.set()
+    monkeypatch.setattr(weights, "_reach", lambda _: None)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert weights._silent(["https://a.example"]) == {"https://a.example": "HF_HUB_OFFLINE forbids it"}
+
+
+def test_openais_weights_are_found_where_open_clip_and_the_hub_keep_them(hub: Path, tmp_path: Path) -> None:
+    config, asked = entry("ViT-L-14", pretrained="openai"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "_silent", lambda addresses: asked.append(1) or dict.fromkeys(addresses, "no"))
+        with pytest.raises(WeightsError):
+            weights.require(config)
+        keep({"x": torch.zeros(1)}, hub, "timm/vit_large_patch14_clip_224.openai", "open_clip_model.safetensors")
+        weights.require(config)
+        shutil.rmtree(hub)
+        (tmp_path / ".cache" / "clip").mkdir(parents=True)
+        (tmp_path / ".cache" / "clip" / "ViT-L-14.pt").touch()
+        weights.require(config)
+    assert asked == [1]
+    for name, record in tags._OPENAI.items():
+        theirs = open_clip.pretrained.get_pretrained_cfg(name, "openai")
+        assert record == {key: theirs[key] for key in record}

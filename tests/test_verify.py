@@ -23,7 +23,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     write(tmp_path / "metrics" / "report.json", METRICS)
-    (tmp_path / "dvc.lock").write_text("a lock")
+    (tmp_path / "dvc.lock").write_text(lock(method="1"))
     (tmp_path / "requirements.lock").write_text("dvc==0.0.1\n")  # decides no bit
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "study"]):
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -36,6 +36,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(path: Path, metrics: dict[str, object]) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(metrics))
+
+
+def lock(method: str) -> str:
+    deps = [{"path": "pipeline/detectors", "md5": method}, {"path": "src/rine/detectors", "md5": "2"}]
+    return json.dumps({"schema": "2.0", "stages": {"detect": {"deps": deps}}})
 
 
 def verify() -> tuple[int, str]:
@@ -58,6 +63,13 @@ def test_other_bytes_are_an_error_where_the_same_are_promised(study: Path) -> No
     assert code == 1
     assert "other bytes" in words
     assert "metrics/report.json" in words
+
+
+def test_what_moved_in_the_lock_is_named(study: Path) -> None:
+    (study / "dvc.lock").write_text(lock(method="3"))
+    code, words = verify()
+    assert code == 1
+    assert "dvc.lock (in dvc.lock: detect: pipeline/detectors)" in words
 
 
 @pytest.mark.parametrize(("by", "code"), [(1e-9, 0), (0.019, 0), (0.021, 1)])

@@ -17,14 +17,15 @@ REPLACED = {
     "prepare.align": "it is cache.align now",
     "validate.seed": "it is validate.tsne_seed now",
 }
-# what pydantic adds to a place in a union; no keys of ours
-_TAGS = {"str", "int", "constrained-int", "constrained-str", "TowerConfig"}
+# what pydantic adds to a place in a union, beside names of our `...Config`; no keys of ours
+_TAGS = {"str", "int", "constrained-int", "constrained-str"}
 
 # by pydantic's type of error
 _PLAIN = {
     "tuple_type": "a list is needed: [{value}]",
     "string_type": "text is needed; put it in quotes where it looks like a number",
     "dict_type": "a table is needed: {{key: value}}",
+    "dataclass_type": "a table is needed: {{key: value}}",
     "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
 }
 
@@ -44,7 +45,8 @@ def explained(errors: Sequence[Any], schema: type) -> list[str]:
 
 def _keys(error: Any) -> list[str]:
     """The keys that lead to what is wrong, without pydantic's own tags."""
-    return [str(key) for key in error["loc"] if key not in _TAGS and "[" not in str(key)]
+    keys = map(str, error["loc"])
+    return [key for key in keys if key not in _TAGS and "[" not in key and not key.endswith("Config")]
 
 
 def _explained(error: Any, schema: type) -> str:

@@ -35,12 +35,13 @@ def calibrate(
     prepare_libraries(arithmetic)
     with plain_errors("calibrate"):
         pictures = labelled(real, fake, table)
-        from rine.detector.stored import find_model
+        from rine.detector.stored import find_model, require_weights
 
         path = find_model(model)
         name = path.parent.name if path.name == "model.safetensors" else path.stem
         out = output or Path(f"{name}.calibrated.safetensors")
         refuse_overwriting(overwrite, out, out.with_suffix(".md"))
+        require_weights(path)
         from rine.detector import Detector
         from rine.own.calibrate import fitted, said, store
         from rine.own.pictures import judge

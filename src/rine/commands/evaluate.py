@@ -53,6 +53,9 @@ def evaluate(
         pictures = labelled(real, fake, table)
         files = [out / name for name in ("index.html", "evaluation.json", "pictures.csv")]
         refuse_overwriting(overwrite, *files)
+        from rine.detector.stored import require_weights
+
+        require_weights(model)
         from rine.detector import Detector
         from rine.own.measure import measure
         from rine.own.pictures import judge

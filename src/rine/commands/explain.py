@@ -52,10 +52,7 @@ def explain(
     prepare_libraries(arithmetic)
     with plain_errors("explain"):
         from rine.commands.arguments import local_path
-        from rine.detector import Detector
-        from rine.detector.explain import explain as gather
-        from rine.detector.inputs import provenance_of
-        from rine.detector.origin import digest_of
+        from rine.detector.stored import require_weights
 
         path = local_path(image) if "://" in image else image
         base = output.with_suffix("") if output and output.suffix in {".png", ".json"} else output
@@ -63,6 +60,12 @@ def explain(
         base = base or Path(f"{Path(path).stem}.explained")
         written = [base.with_name(f"{base.name}.{kind}") for kind in ("png", "json")]
         refuse_overwriting(overwrite, *written)
+        require_weights(model)
+        from rine.detector import Detector
+        from rine.detector.explain import explain as gather
+        from rine.detector.inputs import provenance_of
+        from rine.detector.origin import digest_of
+
         detector = Detector.load(model, device=device, threshold=threshold)
         pixels = detector.pixels(path)
         evidence = gather(detector, pixels, crops, cells, path, digest_of(path), provenance_of(path))

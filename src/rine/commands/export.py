@@ -34,6 +34,9 @@ def export(
             raise ValueError(f"--output {output}: ONNX files end in .onnx; of safetensors, take the model file itself")
         for module in ("onnx", "onnxruntime", "onnxscript"):
             need(module, "onnx")
+        from rine.detector.stored import require_weights
+
+        require_weights(model)
         from rine.detector import Detector
         from rine.detector.export import export_onnx
 

@@ -110,6 +110,9 @@ def _form(csv: bool, jsonl: bool, output: Path | None, resumed: bool) -> Form:
 
 def _load(model: str, device: str, threshold: float | None, arithmetic: Mode, stable: bool) -> Detector:
     prepare_libraries(arithmetic)
+    from rine.detector.stored import require_weights
+
+    require_weights(model)
     # PyTorch is most of a short command's time: nothing before this line imports it
     from rine.detector import Detector
 

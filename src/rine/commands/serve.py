@@ -63,6 +63,9 @@ def serve(
             connections=connections,
             idle_seconds=idle_seconds,
         )
+        from rine.detector.stored import require_weights
+
+        require_weights(model)
         from rine.detector import Detector
         from rine.serve.run import listen, run
 

@@ -6,10 +6,12 @@ import json
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from rine import arithmetic
 from rine.commands.options import plain_errors
@@ -56,8 +58,9 @@ def _same_bytes() -> bool:
     if not changed:
         typer.echo(f"verify: the same bytes as committed ({len(_git('ls-files', *RESULTS).split())} files)")
         return True
+    moved = f" (in dvc.lock: {_listed(list(_moved()))})" if "dvc.lock" in changed else ""
     typer.secho(
-        f"verify: other bytes than those committed, which this machine should have given: {_listed(changed)}\n"
+        f"verify: other bytes than those committed, which this machine should have given: {_listed(changed)}{moved}\n"
         "docs/reproducibility.md says what to do. To go on from what was made here, commit dvc.lock, metrics, plots. "
         "Back to what was committed: `git checkout dvc.lock metrics plots && dvc repro`; `dvc checkout` instead would "
         "delete models and results that DVC's cache has not as committed",
@@ -65,6 +68,17 @@ def _same_bytes() -> bool:
         err=True,
     )
     return False
+
+
+def _moved() -> Iterator[str]:
+    """Stages and paths whose entry in dvc.lock is not the committed one: a dependency that differs comes first."""
+    committed, here = (
+        (yaml.safe_load(text) or {}).get("stages", {})
+        for text in (_git("show", "HEAD:dvc.lock"), Path("dvc.lock").read_text(encoding="utf-8"))
+    )
+    for part, (stage, entry) in product(("deps", "outs"), here.items()):
+        known = {each["path"]: each for each in committed.get(stage, {}).get(part, [])}
+        yield from (f"{stage}: {each['path']}" for each in entry.get(part, []) if each != known.get(each["path"]))
 
 
 def _same_metrics(reasons: list[str]) -> bool:

@@ -53,9 +53,13 @@ class FactStore:
 
     def _open(self) -> None:
         self._db = sqlite3.connect(self.file, timeout=_PATIENCE, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = OFF")  # a loss costs time alone
-        self._db.execute(_TABLE)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = OFF")  # a loss costs time alone
+            self._db.execute(_TABLE)
+        except BaseException:  # nobody has the store yet who could close it
+            self._db.close()
+            raise
 
     def _start_anew(self) -> None:
         """Drop a damaged file: what it held is read again."""

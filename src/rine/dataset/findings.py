@@ -28,7 +28,7 @@ def _skipped(skipped: pd.DataFrame) -> list[Finding]:
         return []
     path, reason = skipped.iloc[0]
     text = f"{len(skipped)} files could not be read and are left out, such as {path}: {reason}"
-    return [("", "note", f"{text}; see skipped.csv")]
+    return [("", "note", f"{text}; see artifacts/index/skipped.csv")]
 
 
 def _empty(files: pd.DataFrame) -> list[Finding]:
@@ -53,7 +53,7 @@ def _copies(copies: pd.DataFrame) -> list[Finding]:
         n = copies.loc[(copies["kind"] == kind) & ~across, "path"].nunique()
         if n:
             text = f"{n} pictures have {'an' if kind == 'exact' else 'a'} {kind} copy in their own split"
-            listed.append(("", "note", f"{text}; see duplicates.csv"))
+            listed.append(("", "note", f"{text}; see artifacts/index/duplicates.csv"))
     return listed
 
 
@@ -62,7 +62,9 @@ def _named(copies: pd.DataFrame, of: str, describe: Any) -> list[Finding]:
     groups = copies["group"].unique()
     listed = [("", "warning", describe(copies[copies["group"] == group])) for group in groups[:NAMED]]
     more = len(groups) - len(listed)
-    return listed + ([("", "warning", f"{more} more groups of copies {of}; see duplicates.csv")] if more > 0 else [])
+    return listed + (
+        [("", "warning", f"{more} more groups of copies {of}; see artifacts/index/duplicates.csv")] if more > 0 else []
+    )
 
 
 def _across(group: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rine.encoder import tags
 from rine.encoder.config import EncoderConfig
 from rine.encoder.facts import token_shape
 from rine.heads import Head, HeadConfig
@@ -146,9 +147,7 @@ def _weights(encoder: EncoderConfig, head: HeadConfig) -> dict[str, Any]:
         from rine.encoder import load
 
         return {"weights": load(encoder, "cpu", "fp32").weights_digest}
-    from open_clip.pretrained import get_pretrained_cfg
-
-    address = (get_pretrained_cfg(str(encoder.model), encoder.tag) or {}).get("url", "")
+    address = tags.open_clip_tag(str(encoder.model), encoder.tag).get("url", "")
     sha256 = re.findall(r"[0-9a-f]{64}", address)
     return {"weights": None} | ({"file_sha256": sha256[0]} if sha256 else {})
 

@@ -1,7 +1,8 @@
-"""Where a model lies: the one that is in force, one by its name, or a file."""
+"""Where a model lies: the one that is in force, one by its name, or a file; and whether its encoder can be had."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -40,6 +41,25 @@ def find_model(model: str | os.PathLike[str] = "best", folder: Path = FOLDER) ->
     have = f"Stored here: {', '.join(there)}. " if there else ""
     looked = f"{folder / text / FILE}" if path.name == text and not path.suffix else text
     raise ModelNotFound(f"no model {text!r} ({looked} is not there). {have}{_how_to_get_one()}")
+
+
+def require_weights(model: str | os.PathLike[str]) -> None:
+    """Have the weights of a model's encoder on this machine, before PyTorch is imported.
+
+    Raises `ModelNotFound`, and `WeightsError` where they cannot be had. What is no model file is left to
+    `rine.models.checkpoint.load`, which says what is wrong with it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from rine.encoder import weights
+    from rine.models.meta import encoder_config
+
+    try:
+        with safe_open(find_model(model), framework="numpy") as file:
+            config = encoder_config(json.loads(file.metadata()["rine"])["meta"]["encoder"])
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return
+    weights.require(config)
 
 
 def stored_models(folder: Path = FOLDER) -> list[str]:

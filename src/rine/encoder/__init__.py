@@ -9,16 +9,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rine.encoder.config import EncoderConfig
+
 if TYPE_CHECKING:
-    from rine.encoder.encoder import Encoder, load
+    from rine.encoder.encoder import Encoder
 
 __all__ = ["Encoder", "load"]
 
 
-def __getattr__(name: str) -> Any:
-    # the params file's schema is in this folder, and reading it must import no torch
-    if name in __all__:
-        from rine.encoder import encoder
+def load(config: EncoderConfig, device: str = "auto", precision: str = "auto", digest: str | None = None) -> Encoder:
+    """The frozen encoder of an entry, as `rine.encoder.encoder.load` builds it; says of weights first that they lack.
 
-        return getattr(encoder, name)
+    Nothing here imports torch before it is needed: reading the params file's schema must not, and who has no weights
+    is told so without its seconds.
+    """
+    from rine.encoder import weights
+
+    weights.require(config)
+    from rine.encoder import encoder
+
+    return encoder.load(config, device, precision, digest)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Encoder":
+        from rine.encoder.encoder import Encoder
+
+        return Encoder
     raise AttributeError(f"module 'rine.encoder' has no attribute {name!r}")

@@ -19,12 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rine.encoder.weights import WeightsError
+
 # OpenAI's files keep these beside the weights; open_clip's do not
 _OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be had or do not fit; the message says what to do."""
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], bool]:

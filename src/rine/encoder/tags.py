@@ -6,13 +6,26 @@ from typing import Any, NoReturn
 
 from rine.values import did_you_mean
 
-# OpenAI's towers, the paper's: their file in ~/.cache/clip and their place on the hub, as open_clip has them; so that
-# what lies on this machine is found without importing open_clip
+_OPENAIS = "https://openaipublic.azureedge.net/clip/models"
+# OpenAI's towers, the paper's, as open_clip has them: so that whether they are here, and where to get them, is known
+# without importing open_clip
 _OPENAI = {
-    "ViT-B-32": {"url": "ViT-B-32.pt", "hf_hub": "timm/vit_base_patch32_clip_224.openai/"},
-    "ViT-B-16": {"url": "ViT-B-16.pt", "hf_hub": "timm/vit_base_patch16_clip_224.openai/"},
-    "ViT-L-14": {"url": "ViT-L-14.pt", "hf_hub": "timm/vit_large_patch14_clip_224.openai/"},
-    "ViT-L-14-336": {"url": "ViT-L-14-336px.pt", "hf_hub": "timm/vit_large_patch14_clip_336.openai/"},
+    "ViT-B-32": {
+        "url": f"{_OPENAIS}/40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
+        "hf_hub": "timm/vit_base_patch32_clip_224.openai/",
+    },
+    "ViT-B-16": {
+        "url": f"{_OPENAIS}/5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f/ViT-B-16.pt",
+        "hf_hub": "timm/vit_base_patch16_clip_224.openai/",
+    },
+    "ViT-L-14": {
+        "url": f"{_OPENAIS}/b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836/ViT-L-14.pt",
+        "hf_hub": "timm/vit_large_patch14_clip_224.openai/",
+    },
+    "ViT-L-14-336": {
+        "url": f"{_OPENAIS}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
+        "hf_hub": "timm/vit_large_patch14_clip_336.openai/",
+    },
 }
 
 
@@ -21,11 +34,8 @@ class UnknownTower(ValueError):
 
 
 def of_open_clip(name: str, tag: str) -> dict[str, Any]:
-    """open_clip's record of a model's weights; empty without a tag, and of OpenAI's, which have all by default.
-
-    Raises `UnknownTower` for a tag that it has not.
-    """
-    if not tag or openais(name, tag):
+    """open_clip's record of a model's weights, empty without a tag; raises `UnknownTower` for a tag that it has not."""
+    if not tag:
         return {}
     return open_clip_tag(name, tag) or _no_tag("open_clip", name, tag, open_clip_tags(name))
 
@@ -43,7 +53,7 @@ def _no_tag(whose: str, model: str, tag: str, there: list[str]) -> NoReturn:
 
 
 def openais(name: str, tag: str) -> dict[str, str]:
-    """Where OpenAI's weights of a model of open_clip's lie; empty where they are another's, or there are none."""
+    """Where OpenAI's weights of a model lie, as open_clip has it; empty of another's, or where there are none."""
     return _OPENAI.get(name.removesuffix("-quickgelu"), {}) if tag == "openai" else {}
 
 
@@ -71,7 +81,9 @@ def timm_tags(arch: str) -> list[str]:
 
 
 def open_clip_tag(name: str, tag: str) -> dict[str, Any]:
-    """open_clip's record of a model's weights; empty where it has none. Imports open_clip."""
+    """open_clip's record of a model's weights; empty where it has none. Imports open_clip for others than OpenAI's."""
+    if known := openais(name, tag):
+        return known
     from open_clip.pretrained import get_pretrained_cfg
 
     return get_pretrained_cfg(name, tag)

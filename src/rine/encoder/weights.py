@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from rine.encoder import tags
-from rine.encoder.catalogue import Tower
+from rine.encoder.catalogue import Tower, look_up
 from rine.encoder.config import EncoderConfig
-from rine.encoder.files import WeightsError
 
-_PATIENCE = 2.0  # seconds that a place of weights may take to answer at all
+_PATIENCE = 3.0  # seconds in which one of the places of weights has to answer at all
 _FREE = {"apache-2.0", "mit", "bsd-3-clause"}
+_ELSEWHERE = (
+    "(any place will do whose path is `pretrained` in params.yaml, or of a model from elsewhere in "
+    "`rine import --pretrained PATH`)"
+)
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be had or do not fit; the message says what to do."""
+
+
+def require(config: EncoderConfig) -> None:
+    """Have an entry's weights on this machine, as `locate` does, where that can be told without PyTorch's seconds.
+
+    It can of a file and of OpenAI's. Where others lie is known to timm and open_clip alone, which import PyTorch: those
+    are looked for when they are read.
+    """
+    if config.file:
+        _named(config, config.file)
+    elif config.catalogue == "open_clip" and tags.openais(str(config.model), config.tag):
+        locate(look_up(config), config)
 
 
 def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) -> Path:
@@ -25,10 +46,10 @@ def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) 
 
     Raises `WeightsError` that says which file to get, how large it is and under which licence, and where to put it.
     """
+    if config.file:
+        return _named(config, config.file)
     if here := on_this_machine(tower, config):
         return here
-    if config.file:
-        raise WeightsError(f"pretrained = {config.pretrained!r}: there is no such file")
     if config.catalogue == "timm":
         return _from_timm(tower, config.tag, megabytes)
     return _from_open_clip(tower.model, config.tag, tags.open_clip_tag(tower.model, config.tag))
@@ -44,7 +65,7 @@ def on_this_machine(tower: Tower, config: EncoderConfig) -> Path | None:
         assert tower.arch is not None
         timms = tags.timm_tag(tower.arch, tag)
         return _cached(timms.hf_hub_id, [timms.hf_hub_filename or "model.safetensors"]) if timms else None
-    record = tags.openais(tower.model, tag) or tags.open_clip_tag(tower.model, tag)
+    record = tags.open_clip_tag(tower.model, tag)
     target = _in_open_clips_cache(record.get("url", ""))
     if target and target.is_file():
         return target
@@ -69,6 +90,12 @@ def with_its_activation(tower: Tower, config: EncoderConfig, file: Path, openai:
     return tower
 
 
+def _named(config: EncoderConfig, file: Path) -> Path:
+    if not file.is_file():
+        raise WeightsError(f"pretrained = {config.pretrained!r}: there is no such file. Put it there {_ELSEWHERE}.")
+    return file
+
+
 def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
     assert tower.arch is not None
     record = tags.timm_tag(tower.arch, tag)
@@ -82,40 +109,68 @@ def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
     size = f", about {megabytes:,.0f} MB" if megabytes else ""
     free = "" if record.license in _FREE else ", which is not free: read it first"
     what = f"{file} of https://huggingface.co/{record.hf_hub_id} (licence {record.license}{free}{size})"
-    return _first([(_hub(), fetch)], tag, tower.model, what)
+    return _first({_hub(): fetch}, tag, tower.model, what)
 
 
 def _from_open_clip(model: str, tag: str, record: dict[str, Any]) -> Path:
     """Fetch by open_clip's own means."""
-    from open_clip.pretrained import download_pretrained
+
+    def fetch(prefer_hf_hub: bool) -> str:
+        from open_clip.pretrained import download_pretrained  # with PyTorch: not before anybody answers
+
+        return download_pretrained(record, prefer_hf_hub=prefer_hf_hub)
 
     url, hub = record.get("url", ""), record.get("hf_hub", "")
     ways = [f"{url} and put it at {_in_open_clips_cache(url)}"] if url else []
     if hub:
         ways.append(f"open_clip_model.safetensors of https://huggingface.co/{hub.strip('/')}")
-    fetches = [
-        (address, partial(download_pretrained, record, prefer_hf_hub=address != url)) for address in (_hub(), url)
-    ]
-    return _first([(address, fetch) for address, fetch in fetches if address], tag, model, "\n  or ".join(ways))
+    fetches = {address: partial(fetch, address != url) for address in (_hub(), url) if address}
+    return _first(fetches, tag, model, "\n  or ".join(ways))
 
 
-def _first(fetches: Sequence[tuple[str, Callable[[], str]]], tag: str, model: str, what: str) -> Path:
+def _first(fetches: Mapping[str, Callable[[], str]], tag: str, model: str, what: str) -> Path:
     """What the first of these ways, each to an address, brings."""
-    reasons = []
-    for address, fetch in fetches:
+    reasons = _silent(fetches)
+    for address in [each for each in fetches if each not in reasons]:
+        try:
+            if file := fetches[address]():
+                return Path(file)
+            reasons[address] = "nothing came"
+        except Exception as error:  # a missing network shows itself in many ways
+            reasons[address] = _said(error)
+    raise WeightsError(
+        f"the weights {tag!r} of {model!r} are not on this machine and cannot be downloaded "
+        f"({[*reasons.values()][-1]}).\nGet {what}\n{_ELSEWHERE}."
+    )
+
+
+def _silent(addresses: Iterable[str]) -> dict[str, str]:
+    """Those of the addresses where nobody answers, and why; all are asked at once: downloaders try for a minute."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    if HF_HUB_OFFLINE:
+        return dict.fromkeys(addresses, "HF_HUB_OFFLINE forbids it")
+    reasons = dict.fromkeys(addresses, f"nobody answers within {_PATIENCE:g} seconds")
+
+    def ask(address: str) -> None:
         try:
             _reach(address)
-            file = fetch()
-        except Exception as error:  # a missing network shows itself in many ways
-            reasons.append(f"{type(error).__name__}: {error}".split("\n")[0])
-            continue
-        if file:
-            return Path(file)
-    raise WeightsError(
-        f"the weights {tag!r} of {model!r} are not on this machine and cannot be downloaded ({reasons[-1]}).\n"
-        f"Get {what}\n(any place will do whose path is `pretrained` in params.yaml, or of a model from elsewhere in "
-        "`rine import --pretrained PATH`)."
-    )
+            del reasons[address]
+        except OSError as error:
+            reasons[address] = _said(error)
+
+    # what looks up names keeps no time limit: nobody waits for such a thread, nor does the end of the process
+    threads = [Thread(target=ask, args=(address,), daemon=True) for address in reasons]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + _PATIENCE
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()))
+    return dict(reasons)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0]
 
 
 def _hub() -> str:
@@ -125,7 +180,7 @@ def _hub() -> str:
 
 
 def _reach(address: str) -> None:
-    """Raise `OSError` where an address, or the proxy on the way, does not answer: downloaders try for a minute."""
+    """Raise `OSError` where an address, or the proxy on the way, does not answer."""
     parts = urlsplit(address)
     proxy = getproxies().get(parts.scheme)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else parts

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,11 +15,13 @@ from rine import apart
 from rine.dataset import duplicates
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine
-from rine.detector import Detector
 from rine.device import usable_cores
 from rine.paths import store_folder
 from rine.pixels.crops import CropRule
 from rine.progress import progress
+
+if TYPE_CHECKING:
+    from rine.detector import Detector
 
 NAMED = 5  # files that a message spells out
 COLUMNS = ("path", "label", "source", *Facts._fields, "verdict", "probability", "logit")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,9 +20,21 @@ def make(study: Study) -> Content | None:
     lines: dict[bool, list[str]] = {True: [], False: []}  # warnings, and the rest
     for row in study.table("index/findings.csv").to_dict("records"):
         place = "" if pd.isna(row["set"]) else f"{study.title(str(row['set']))}: "
-        lines[row["severity"] == "warning"].append(f"{place}{row['finding']}")
+        lines[row["severity"] == "warning"].append(
+            place + _in_names(row["finding"], files["set"].unique(), study.title)
+        )
     tables = [shortcut_table(shortcuts, study.title)] if len(shortcuts) else []
-    return Content(lines[False], [*tables, files_table(files, study.title)], warnings=lines[True])
+    return Content(
+        [f"{line[0].upper()}{line[1:]}." for line in lines[False]],
+        [*tables, files_table(files, study.title)],
+        warnings=lines[True],
+    )
+
+
+def _in_names(finding: str, sets: Iterable[str], title: Callable[[str], str]) -> str:
+    """A finding with the names that tables have where it says a set and its figure ("imle 0.95")."""
+    names = "|".join(map(re.escape, sorted(sets, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w/-])({names})(?= \d)", lambda name: title(name[0]), finding)
 
 
 def shortcut_table(shortcuts: pd.DataFrame, title: Callable[[str], str]) -> Table:
@@ -34,15 +47,18 @@ def shortcut_table(shortcuts: pd.DataFrame, title: Callable[[str], str]) -> Tabl
         rows.append(Row([*cells, percent(row["ap_aligned"]), text(reason or strongest)]))
     columns = ["Set", "Pictures", "Chance", "AP raw", "AP aligned", "Told apart most by"]
     notes = ["AP of a small classifier on facts about the files, such as format and size, without one pixel."]
-    if len(shortcuts) and shortcuts["ap_aligned"].isna().all():
-        notes.append(f"AP aligned {MISSING}: the pictures were not made alike (`cache.align` is null).")
+    why = []
+    if shortcuts["ap_aligned"].isna().all():
+        why.append("of AP aligned: the pictures were not made alike (`cache.align` is null)")
+    if shortcuts["reason"].notna().any():
+        why.append("where the last column has the reason")
     return Table(
         "shortcuts",
         "Shortcut baseline: AP without looking (%)",
         columns,
         rows,
         notes=notes,
-        dash="with the reason in the last column",
+        dash="; ".join(why),
     )
 
 
