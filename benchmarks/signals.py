@@ -81,8 +81,8 @@ def signalled(work: Work, number: signal.Signals, seconds: float, whole: dict[st
         os.killpg(process.pid, signal.SIGKILL)
         return f"{PATIENCE:.0f} s later it still ran"
     lines = [line for line in errors.splitlines() if line and not _PROGRESS.match(line)]
-    killed = number == signal.SIGKILL
-    if process.returncode == 0 or (process.returncode == -number and not killed and not lines):  # Python began or ended
+    killed, told = number == signal.SIGKILL, re.search(r"interrupted|ended by SIGTERM", errors)
+    if process.returncode == 0 or (process.returncode == -number and not killed and not told):  # Python began or ended
         return NOT_MET
     if process.returncode != STATUS[number] or len(lines) != 1 - killed:
         return f"exit {process.returncode}: {errors[-500:]}"
