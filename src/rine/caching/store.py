@@ -104,9 +104,15 @@ class Store:
         """Where rows lie, of those that some shard holds, by one pass over the manifests; not in the shards `but`."""
         stems = (file.stem for file in sorted(self.folder.glob("*.json")) if file.name != _ABOUT)
         names = [stem for stem in stems if stem not in but]
-        wanted = set(keys) if names else ()
-        pairs = (pair for name in names for pair in self._places(name))
-        return {row: place for row, place in pairs if row in wanted}
+        found: dict[str, Place] = {}
+        # eight bytes a row, where a set of names takes 130: two of one hash only find more than was asked for
+        wanted = np.sort(np.fromiter(map(hash, keys if names else ()), np.int64))
+        for name in names if len(wanted) else ():
+            rows = self._manifest(name)[0]
+            hashes = np.fromiter(map(hash, rows), np.int64)
+            here = wanted[np.searchsorted(wanted[:-1], hashes)] == hashes
+            found |= {rows[number]: (name, number) for number in np.flatnonzero(here).tolist()}
+        return found
 
     def parts(self, name: str) -> dict[str, Place]:
         """Where rows of a shard lie that is not whole yet: in its parts."""
