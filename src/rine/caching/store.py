@@ -102,24 +102,20 @@ class Store:
 
     def find(self, keys: Iterable[str], but: Collection[str] = ()) -> dict[str, Place]:
         """Where rows lie, of those that some shard holds, by one pass over the manifests; not in the shards `but`."""
-        stems = (file.stem for file in sorted(self.folder.glob("*.json")) if file.name != _ABOUT)
-        names = [stem for stem in stems if stem not in but]
-        found: dict[str, Place] = {}
+        there = (file.stem for file in sorted(self.folder.glob("*.json")) if file.name != _ABOUT)
+        names, found = [name for name in there if name not in but], dict[str, Place]()
         # eight bytes a row, where a set of names takes 130: two of one hash only find more than was asked for
         wanted = np.sort(np.fromiter(map(hash, keys if names else ()), np.int64))
         for name in names if len(wanted) else ():
-            rows = self._manifest(name)[0]
-            hashes = np.fromiter(map(hash, rows), np.int64)
-            here = wanted[np.searchsorted(wanted[:-1], hashes)] == hashes
-            found |= {rows[number]: (name, number) for number in np.flatnonzero(here).tolist()}
+            hashes = np.fromiter(map(hash, rows := self._manifest(name)[0]), np.int64)
+            here = np.flatnonzero(wanted[np.searchsorted(wanted[:-1], hashes)] == hashes)
+            found |= {rows[number]: (name, number) for number in here.tolist()}
         return found
 
     def parts(self, name: str) -> dict[str, Place]:
         """Where rows of a shard lie that is not whole yet: in its parts."""
-        return dict(pair for file in self.folder.glob(f"{name}.*.json") for pair in self._places(file.stem))
-
-    def _places(self, name: str) -> list[tuple[str, Place]]:
-        return [(row, (name, number)) for number, row in enumerate(self._manifest(name)[0])]
+        names = (file.stem for file in self.folder.glob(f"{name}.*.json"))
+        return {row: (part, number) for part in names for number, row in enumerate(self._manifest(part)[0])}
 
     def take(self, keys: Sequence[str], places: Mapping[str, Place]) -> tuple[np.ndarray, np.ndarray]:
         """Tokens (n, L, D) float16 of the rows that lie in these places, and which (n,) of them still do."""

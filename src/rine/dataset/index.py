@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from rine.dataset.compact import numbered
 from rine.dataset.config import DatasetConfig, PrepareConfig
 from rine.dataset.facts import Facts
 from rine.dataset.generators import family
 from rine.dataset.layouts import TABLES, list_all
-from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource, numbered
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
 from rine.dataset.reading import Examine, printable, read_all
 from rine.dataset.records import CHUNK, FIELDS, Records, category
 from rine.features.table import INDEX, joined, pictures

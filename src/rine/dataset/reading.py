@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 from rine import apart
 from rine.dataset import told
+from rine.dataset.compact import Texts
 from rine.dataset.fact_store import FactStore
 from rine.dataset.facts import Facts, Skipped, examine_all
-from rine.dataset.listing import Texts
 from rine.dataset.records import Records
 from rine.device import usable_cores
 from rine.pixels.pictures import pieces, place, split

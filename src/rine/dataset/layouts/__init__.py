@@ -9,11 +9,12 @@ from itertools import chain
 from pathlib import Path
 
 from rine.dataset import patterns
+from rine.dataset.compact import Pictures
 from rine.dataset.config import DatasetConfig, SplitConfig
 from rine.dataset.layouts.own import globs, tree
 from rine.dataset.layouts.published import dmimagedetection, forensynths, synthbuster, universal_fake_detect
 from rine.dataset.layouts.tables import manifest, parquet
-from rine.dataset.listing import DatasetError, Listing, Pictures
+from rine.dataset.listing import DatasetError, Listing
 
 # (study, is it a test picture) -> table of the index
 TABLES = {

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rine.dataset import told
+from rine.dataset.compact import Pictures
 from rine.dataset.config import DatasetConfig, LabelConfig
-from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, Pictures, TrainingSource
+from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
