@@ -27,17 +27,22 @@ DATASETS: dict[str, dict[str, Any]] = {
         "tree": "aigi/test/{generator}.zip!{generator}/{label}", "real": "0_real", "fake": "1_fake", "split": "test",
         "family": {"Midjourney-V6": "diffusion"}, "crops": "ten",
     },
+    "loose": {
+        "tree": "loose/{generator}/{label}", "real": "0_real", "fake": "1_fake", "split": "test",
+        "exclude": ["**/notes.png"], "family": "GAN",
+    },
     "tarred": {"real": ["a.tar!r/*"], "fake": ["a.tar!f/*"], "split": "test", "crops": "grid"},
     "lists": {
-        "manifest": "lists/*.csv", "path": "filename", "folder": "", "label": {"column": "typ", "real": ["REAL"]},
-        "generator": "src", "split": "test", "crops": "resize",
+        "manifest": ["lists/*.csv", "lists/*.json"], "path": "filename", "folder": "",
+        "label": {"column": "typ", "real": ["REAL"]}, "generator": "src", "split": "test", "crops": "resize",
     },
     "raise": {"real": ["raise/*"], "split": "test"},
     "flux": {"fake": ["flux/*"], "reals": "raise", "split": "test"},
+    "sora": {"fake": ["sora/*"], "split": "test"},
 }  # fmt: skip
 TEST_SETS = {
     "openfake/SD 3.5", "openfake/flux.1-dev", "aigi/Midjourney-V6", "aigi/sdv1.4", "tarred", "lists/gan.2",
-    "shapes", "raise", "flux",
+    "shapes", "raise", "flux", "loose/SD 1.5", "sora",
 }  # fmt: skip
 
 
@@ -58,11 +63,14 @@ def write_data(root: Path) -> None:
         }
         write_zip(root / f"aigi/test/{generator}.zip", members)
     write_tar(root / "a.tar", {f"{kind}/{i}.png": each for kind in "rf" for i, each in enumerate(some(2))})
-    for number, place in enumerate(("pics", "raise", "flux")):
-        write_pictures(root / place, 4, seed=500 * number, dark=place == "flux")
+    for number, place in enumerate(("pics", "raise", "flux", "sora", "loose/SD 1.5/0_real", "loose/SD 1.5/1_fake")):
+        write_pictures(root / place, 4 if number < 3 else 2, seed=500 * number, dark=number not in (0, 1, 4))
+    (root / "loose/SD 1.5/1_fake/1.png").rename(root / "loose/SD 1.5/1_fake/notes.png")
     (root / "lists").mkdir()
-    rows = [f"pics/{i}.png,{'REAL,coco' if i < 2 else 'FAKE,gan.2'}\n" for i in range(4)]
-    (root / "lists/a.csv").write_text("filename,typ,src\n" + "".join(rows))
+    rows = [(f"pics/{i}.png", *(("REAL", "coco") if i < 2 else ("FAKE", "gan.2"))) for i in range(4)]
+    (root / "lists/a.csv").write_text("filename,typ,src\n" + "".join(f"{','.join(row)}\n" for row in rows[:3]))
+    named = [dict(zip(("filename", "typ", "src"), row, strict=True)) for row in rows[3:]]
+    (root / "lists/b.json").write_text(json.dumps(named))
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +91,10 @@ def test_every_test_set_is_scored(made: SmallStudy) -> None:
     counts = test.groupby(["source", "label"]).size().to_dict()
     assert counts == {
         ("aigi/Midjourney-V6", 0): 2, ("aigi/Midjourney-V6", 1): 2, ("aigi/sdv1.4", 0): 2, ("aigi/sdv1.4", 1): 2,
-        ("flux", 1): 4, ("lists", 0): 2, ("lists/gan.2", 1): 2, ("openfake", 0): 3, ("openfake/SD 3.5", 1): 3,
-        ("openfake/flux.1-dev", 1): 3, ("raise", 0): 4, ("shapes", 0): 2, ("shapes", 1): 2, ("tarred", 0): 2,
-        ("tarred", 1): 2,
+        ("flux", 1): 4, ("lists", 0): 2, ("lists/gan.2", 1): 2, ("loose/SD 1.5", 0): 2,
+        ("loose/SD 1.5", 1): 1, ("openfake", 0): 3, ("openfake/SD 3.5", 1): 3,
+        ("openfake/flux.1-dev", 1): 3, ("raise", 0): 4, ("shapes", 0): 2, ("shapes", 1): 2, ("sora", 1): 2,
+        ("tarred", 0): 2, ("tarred", 1): 2,
     }  # fmt: skip
 
 

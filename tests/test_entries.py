@@ -284,6 +284,14 @@ def _no_zip(root: Path) -> None:
     (root / "a.zip").write_bytes(b"no zip")
 
 
+def _in_parts(root: Path) -> None:
+    """The last part of a zip in two: its list names members of the first, whose disk is number 0, and its own."""
+    data = bytearray(write_zip(root / "a.zip", {"r/0.png": encoded(0), "f/0.png": encoded(1)}).read_bytes())
+    last, end = data.rindex(b"PK\1\2"), data.rindex(b"PK\5\6")
+    data[last + 34], data[end + 4], data[end + 6] = 1, 1, 1  # the disk that it starts on, this disk, that of the list
+    (root / "a.zip").write_bytes(data)
+
+
 BAD: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "cut parquet": (_cut, OPENFAKE, r"openfake/data/test-1.parquet: no whole parquet file"),
     "columns that are no text": (_no_text, OPENFAKE, "test-0.parquet: no whole parquet file .'utf-8' codec"),
@@ -306,6 +314,16 @@ BAD: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     ),
     "no field": (lambda root: None, AIGI | {"tree": "{model}/{label}"}, r"\{model\} is none of \{generator\}"),
     "no archive": (_no_zip, {"real": "a.zip!r/*", "fake": "a.zip!f/*", "split": "test"}, "a.zip: no whole zip"),
+    "zip in parts": (
+        _in_parts,
+        {"real": "a.zip!r/*", "fake": "a.zip!f/*", "split": "test"},
+        r"a.zip: one of several parts .*zip -s 0 parts.zip --out whole.zip",
+    ),
+    "compressed tar": (
+        lambda root: (root / "a.tar.gz").write_bytes(b""),
+        {"real": "a.tar.gz!r/*", "split": "test"},
+        r"'a.tar.gz!r/\*' matches nothing under .*; archives that are read: zip, and tar without compression",
+    ),
     "missing file": (
         _manifest("pics/c.png,FAKE,x\npics/d.png,FAKE,x\nz.zip!in/b.png,FAKE,x\n"),
         LISTS,
@@ -317,6 +335,7 @@ BAD: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
         LISTS | {"path": "file"},
         r"lists/a.csv, line 2: there is no column 'file'; allowed: \['filename', 'typ', 'src'\]",
     ),
+    "no path": (_manifest(",FAKE,x\n"), LISTS, "line 2: filename is ''; allowed: a file's path$"),
     "web": (_manifest("https://x.org/a.png,FAKE,x\n"), LISTS, "line 2: filename is 'https://x.org/a.png'; allowed"),
     "named twice": (
         _manifest("pics/c.png,FAKE,x\npics/c.png,REAL,x\n"),

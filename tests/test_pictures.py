@@ -153,6 +153,27 @@ def test_of_an_animation_the_first_frame_counts(kind: str) -> None:
     assert np.abs(open_rgb(data, MANY).astype(int) - (255, 0, 0)).max() <= 3
 
 
+# JPEG XL of 8 x 8 pixels in one colour, as libjxl codes it, and an animation of three
+STILL = bytes.fromhex("ff0a414024080401003c004b188b15805dd4ff00223053aa0924")
+ANIMATED = bytes.fromhex(
+    "ff0a41044d002026080401003c004b188b15805dd4ff00223053aa0924080401003c004b188b15805dd4ff000e03abaa0924"
+    "080405003c004b188b15805dd4ff002203abaa0924"
+)
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+def test_an_animated_jpeg_xl_is_refused(boxes: bool) -> None:
+    """What reads it would give the last frame."""
+    pytest.importorskip("pillow_jxl", reason="pip install 'rine[heif]'")
+
+    def file(codestream: bytes) -> bytes:
+        head = bytes.fromhex("0000000c4a584c200d0a870a00000014667479706a786c20000000006a786c20")
+        return head + struct.pack(">I", 8 + len(codestream)) + b"jxlc" + codestream if boxes else codestream
+
+    assert open_rgb(file(STILL), MANY)[0, 0].tolist() == [200, 0, 0]
+    assert reason_of(file(ANIMATED)) == "an animated JPEG XL; allowed: one of a single picture"
+
+
 def test_the_exif_orientation_of_a_jpeg_is_not_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn

@@ -63,9 +63,8 @@ def encode_unit(
         draft.save()
         more = f"\n  and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         raise PicturesLost(
-            "pictures that `prepare` found cannot be read now; run `rine prepare` again, or bring them back:\n  "
-            + "\n  ".join(lost[:_NAMED])
-            + more
+            "pictures that `prepare` found cannot be read now; run `rine prepare` again (without `digest` where a list "
+            "is wrong about them), or bring them back:\n  " + "\n  ".join(lost[:_NAMED]) + more
         )
     return writer.submit(finish)
 

@@ -53,6 +53,14 @@ class SplitConfig:
     column: str
 
 
+@dataclass(frozen=True, config=STRICT)
+class DigestConfig:
+    """The column that holds a digest of each picture's file, as hex, and its kind."""
+
+    column: str
+    kind: Literal["md5", "sha1", "sha256", "sha512"]
+
+
 # YAML reads 2022-08-22 as a date; a month alone, 2022-08, is text
 Date = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, date) else value),
                  Field(pattern=r"^(\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?)?$")]  # fmt: skip
@@ -76,6 +84,7 @@ class DatasetConfig:
     parquet: Globs = ()
     image: str = "image"  # of parquet files: the column that holds pictures
     label: Literal["real", "fake"] | LabelConfig | None = None
+    digest: DigestConfig | None = None  # of a table: what is trusted to say which picture a row's is
     generator: str | None = None  # of a table: its column; else what the test set is called
     split: Split | SplitConfig | None = None
     study: Literal["grid", "ldm"] = "grid"
@@ -95,6 +104,8 @@ class DatasetConfig:
             raise ValueError(f"a data set has one form; got {' and '.join(forms)}")
         form = forms[0] if forms else "globs"
         problem = {"layout": self._known, "globs": self._globs}.get(form, self._tables)(form)
+        if not problem and self.digest and form not in ("manifest", "parquet"):
+            problem = "digest belongs to manifest and parquet: it is a column"
         if problem:
             raise ValueError(problem)
         return self

@@ -2,7 +2,7 @@
 
 An SQLite file outside DVC's outputs. It saves time and changes no output. An entry is valid while the size and the
 modification time (ns) of the file that the picture is or lies in are the same, and so are `VERSION` and the limit on
-pixels.
+pixels. Where a list says a picture's digest (`rine.dataset.told`), its facts are remembered by that, wherever it lies.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ class FactStore:
             self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
         self._open()
 
-    def get(self, path: Path, stat: os.stat_result) -> Facts | Skipped | None:
-        """What is known about a picture whose file has this `stat`; None where it must be read."""
+    def get(self, path: Path | str, stat: os.stat_result | None) -> Facts | Skipped | None:
+        """What is known about a picture whose file has this `stat`, or that a digest names; None: it must be read."""
         with self._plain():
             try:
                 found = self._db.execute(
                     "SELECT facts FROM facts WHERE path = ? AND size = ? AND mtime = ? AND made_by = ?",
-                    (str(path), stat.st_size, stat.st_mtime_ns, self.made_by),
+                    (str(path), *_about(stat), self.made_by),
                 ).fetchone()
             except sqlite3.OperationalError:
                 raise
@@ -86,13 +86,13 @@ class FactStore:
         values = json.loads(found[0])
         return (Skipped if len(values) == 1 else Facts)(*values)
 
-    def put(self, entries: Iterable[tuple[Path, os.stat_result, Facts | Skipped]]) -> None:
-        """Remember facts with the `stat` from before the picture was read."""
+    def put(self, entries: Iterable[tuple[Path | str, os.stat_result | None, Facts | Skipped]]) -> None:
+        """Remember facts with the `stat` from before the picture was read; none where a digest names it."""
         now = time.time_ns()
         rows = [
-            (str(path), stat.st_size, stat.st_mtime_ns, self.made_by, json.dumps(list(facts)))
+            (str(path), *_about(stat), self.made_by, json.dumps(list(facts)))
             for path, stat, facts in entries
-            if stat.st_mtime_ns < now - RACE_NS
+            if _about(stat)[1] < now - RACE_NS
         ]
         with self._plain():
             self._db.execute("BEGIN IMMEDIATE")
@@ -108,3 +108,8 @@ class FactStore:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _about(stat: os.stat_result | None) -> tuple[int, int]:
+    """Size and time of a file."""
+    return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)

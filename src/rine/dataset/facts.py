@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from rine.dataset import told
 from rine.pixels.pictures import UnreadablePicture, load, opened, read, to_rgb
 
 # The standard luminance table, ITU-T T.81 (1992) table K.1, in natural order
@@ -50,17 +51,22 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def examine_all(paths: Sequence[Path], max_pixels: int) -> list[Facts | Skipped]:
+def examine_all(paths: Sequence[Path], max_pixels: int, said: Sequence[str] | None = None) -> list[Facts | Skipped]:
     """`examine` each: of one piece of a data set, which is then open but once."""
-    return [examine(path, max_pixels) for path in paths]
+    return [examine(path, max_pixels, text) for path, text in zip(paths, said or [""] * len(paths), strict=True)]
 
 
-def examine(path: Path, max_pixels: int) -> Facts | Skipped:
-    """Read and fully decode one picture; never raises for what is wrong with the picture itself."""
+def examine(path: Path, max_pixels: int, said: str = "") -> Facts | Skipped:
+    """Read and fully decode one picture; never raises for what is wrong with the picture itself.
+
+    `said` is what a list says of its file (`rine.dataset.told`), or nothing.
+    """
     if path.is_symlink() and not path.exists():
         return Skipped("a link that leads nowhere")
     try:
         content = read(str(path), max_pixels)  # once: a file that changes meanwhile is one or the other
+        if reason := told.refusal(said, content):
+            return Skipped(reason)
         with opened(content, max_pixels) as image:
             kind, mode, exif = str(image.format), image.mode, bool(image.info.get("exif"))
             tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}

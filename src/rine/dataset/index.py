@@ -51,7 +51,8 @@ def build(
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)
     paths = sorted({path for listing in listings.values() for path in listing.pictures.paths()})
-    records, n_reused = read_all(root, paths, config.max_pixels, store, workers, by)
+    said = {path: text for listing in listings.values() for path, text in listing.told.items()}
+    records, n_reused = read_all(root, paths, config.max_pixels, store, workers, by, said)
     parts: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES.values()}
     made = [test_set for listing in listings.values() for test_set in listing.test_sets]
     test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,6 +101,7 @@ class Listing:
     pictures: Any  # whatever gives them; `Pictures` afterwards
     test_sets: tuple[ListedTestSet, ...] = ()
     training: tuple[TrainingSource, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)  # by path; see `rine.dataset.told`
 
     def __post_init__(self) -> None:
         if not isinstance(self.pictures, Pictures):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from rine.dataset import told
 from rine.dataset.config import DatasetConfig, LabelConfig
 from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, Pictures, TrainingSource
 
@@ -17,6 +19,7 @@ class Found(NamedTuple):
     split: str
     generator: str = ""  # as the data say it
     category: str | None = None
+    told: str = ""  # see `rine.dataset.told`
 
 
 def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> Listing:
@@ -55,7 +58,8 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
         TrainingSource(source(1, each), config.family_of(each or name), config.study, config.released)
         for each in learnt
     )
-    return Listing(config.study, Pictures(map(picture, rows)), tuple(test_sets), tuple(training))
+    said = {row.path: row.told for row in rows if row.told}
+    return Listing(config.study, Pictures(map(picture, rows)), tuple(test_sets), tuple(training), said)
 
 
 def _kept(name: str, config: DatasetConfig, rows: list[Found]) -> list[Found]:
@@ -90,8 +94,21 @@ def split_of(name: str, config: DatasetConfig, value: object, where: str) -> str
     return split
 
 
+def told_of(name: str, config: DatasetConfig, value: object, where: str) -> str:
+    """The digest that a row's column says; raises `DatasetError` for what is none."""
+    if config.digest is None:
+        return ""
+    digest, n = str("" if value is None else value).strip().lower(), told.length(config.digest.kind)
+    if not re.fullmatch(f"[0-9a-f]{{{n}}}", digest):
+        raise DatasetError(
+            f"data set {name!r}: {where}: {config.digest.column} is {digest!r}; "
+            f"allowed: the {n} hex digits of a {config.digest.kind}"
+        )
+    return told.told(config.digest.kind, digest, where)
+
+
 def columns_of(config: DatasetConfig) -> dict[str, str]:
     """Columns of a table that an entry names, by the key that names them."""
     named = {"generator": config.generator}
-    named |= {key: getattr(getattr(config, key), "column", None) for key in ("label", "split")}
+    named |= {key: getattr(getattr(config, key), "column", None) for key in ("label", "split", "digest")}
     return {key: column for key, column in named.items() if column}

@@ -81,7 +81,9 @@ def _example(config: DatasetConfig) -> str:
 
 
 def zipped(root: Path, pattern: str) -> str:
-    """What to write instead, where a pattern's folders are there as archives."""
+    """What to write instead, where a pattern's folders are there as archives, or it leads into one of another kind."""
+    if re.search(r"\.(tar\.\w+|tgz|txz|7z|rar|gz)!", pattern, re.IGNORECASE):
+        return "; archives that are read: zip, and tar without compression"
     folders = pattern.split("/")
     for n in range(len(folders), 0, -1):
         for suffix in (".zip", ".tar"):

@@ -15,6 +15,7 @@ from rine.pixels.pictures.errors import ContainerError, message
 from rine.pixels.pictures.places import place
 
 _LARGEST_LIST = 256 << 20  # bytes of a file's list of members that memory is asked for
+_PARTS = "one that comes in parts (.z01, .z02, ...) is joined by `zip -s 0 parts.zip --out whole.zip`"
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -28,10 +29,10 @@ class Zip:
             self._file = zipfile.ZipFile(self._stream)
         except _BROKEN as error:
             self._stream.close()
-            raise ContainerError(
-                f"no whole zip archive ({message(error)}); one that comes in parts (.z01, .z02, ...) is joined "
-                "by `zip -s 0 parts.zip --out whole.zip`"
-            ) from error
+            raise ContainerError(f"no whole zip archive ({message(error)}); {_PARTS}") from error
+        if any(each.volume for each in self._file.infolist()):
+            self._stream.close()
+            raise ContainerError(f"one of several parts of a zip archive; {_PARTS}")
         self._twice = {name for name, n in Counter(self._file.namelist()).items() if n > 1}
 
     def names(self) -> list[str]:

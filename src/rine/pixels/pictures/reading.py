@@ -36,8 +36,8 @@ MOST_SIDE = 65_500  # pixels; JPEG, through which pictures are sent to perturb t
 def open_rgb(source: Source, max_pixels: int) -> np.ndarray:
     """Decode a picture (a path, a file's bytes or an open binary file) to uint8 (H, W, 3).
 
-    Of an animation the first frame counts; transparency lies over white; 16 bits are scaled to 8. The EXIF
-    orientation of a JPEG is not applied, since the reference does not apply it either. Raises
+    Of an animation the first frame counts (one in JPEG XL is refused); transparency lies over white; 16 bits are
+    scaled to 8. The EXIF orientation of a JPEG is not applied, since the reference does not apply it either. Raises
     `UnreadablePicture`, and nothing else but `MemoryError`, for a file that cannot be read or has more than
     `max_pixels` pixels, which is found from the header, before any are decoded.
     """
@@ -86,6 +86,8 @@ def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile]:
         except Exception as error:  # decoders answer broken data with nearly any exception
             raise UnreadablePicture(name, f"its header is broken ({message(error)})") from error
         with image:
+            if image.format == "JXL" and _animated(stream):
+                raise UnreadablePicture(name, "an animated JPEG XL; allowed: one of a single picture")
             width, height = image.size
             if width * height > max_pixels:
                 reason = f"{width} x {height} pixels are more than the {max_pixels:,} that are allowed"
@@ -152,6 +154,12 @@ def _length(stream: IO[bytes]) -> int:
     length = stream.seek(0, 2)
     stream.seek(here)
     return length
+
+
+def _animated(stream: IO[bytes]) -> bool:
+    """Whether a JPEG XL file is an animation, of which its decoder gives the last frame."""
+    stream.seek(0)
+    return bounds.jxl(stream)[1]
 
 
 def _too_long(length: int, max_pixels: int) -> str:
