@@ -108,8 +108,8 @@ class Store:
         wanted = np.sort(np.fromiter(map(hash, keys if names else ()), np.int64))
         for name in names if len(wanted) else ():
             hashes = np.fromiter(map(hash, rows := self._manifest(name)[0]), np.int64)
-            here = np.flatnonzero(wanted[np.searchsorted(wanted[:-1], hashes)] == hashes)
-            found |= {rows[number]: (name, number) for number in here.tolist()}
+            here = wanted[np.searchsorted(wanted[:-1], hashes)] == hashes
+            found |= {rows[number]: (name, number) for number in np.flatnonzero(here).tolist()}
         return found
 
     def parts(self, name: str) -> dict[str, Place]:
@@ -148,8 +148,7 @@ class Store:
         return name
 
     def delete(self, name: str) -> None:
-        """Forget a shard."""
-        # the manifest first: what has none does not exist
+        """Forget a shard, the manifest first: what has none does not exist."""
         (self.folder / f"{name}.json").unlink(missing_ok=True)
         self.path(name).unlink(missing_ok=True)
         self._intact.discard(name)
