@@ -2,9 +2,9 @@
 
 Each command runs once undisturbed, in a small study, and once for each signal. SIGINT goes to all of its processes, as
 from a terminal, the others to the first alone. It has to end by that signal, with one line (of SIGKILL with none), to
-leave no process, and no file that the undisturbed run has not, but what SIGKILL cuts off. A stage then runs again as it
-lies there, and has to end with the bytes of the undisturbed run. Prints what came of each. Exit status: 1 where one did
-not hold.
+leave no process, and no file that the undisturbed run has not, but what SIGKILL cuts off. Stages and `sample` then run
+again as it lies there, and have to end with the bytes of the undisturbed run. Prints what came of each. Exit status: 1
+where one did not hold.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def signalled(work: Work, number: signal.Signals, seconds: float, whole: dict[st
         os.killpg(process.pid, signal.SIGKILL)
         return f"{PATIENCE:.0f} s later it still ran"
     lines = [line for line in errors.splitlines() if line and not _PROGRESS.match(line)]
-    killed = number == signal.SIGKILL
-    if process.returncode == 0 or (process.returncode == -number and not killed and not lines):  # Python began or ended
+    killed, told = number == signal.SIGKILL, re.search(r"interrupted|ended by SIGTERM", errors)
+    if process.returncode == 0 or (process.returncode == -number and not killed and not told):  # Python began or ended
         return NOT_MET
     if process.returncode != STATUS[number] or len(lines) != 1 - killed:
         return f"exit {process.returncode}: {errors[-500:]}"
@@ -90,14 +90,17 @@ def signalled(work: Work, number: signal.Signals, seconds: float, whole: dict[st
         return f"left processes {left}"
     if torn := [] if killed else [name for name, content in there().items() if not _known(name, content, whole)]:
         return f"left {torn}"
-    if work.name in STAGES and (differ := [name for name, of in finished(work).items() if of != whole.get(name)]):
+    if work.name in {*STAGES, "sample"} and (
+        differ := [name for name, of in finished(work).items() if of != whole.get(name)]
+    ):
         return f"ran again, other bytes: {differ}"
     return HELD
 
 
 def _known(name: str, content: bytes, whole: dict[str, bytes]) -> bool:
-    """Whether a file is whole, or, of what `predict` writes row by row, its beginning."""
-    return content == whole.get(name) or (name == "out/rows.csv" and whole[name].startswith(content))
+    """Whether a file is whole, or, of what `predict` writes row by row, its beginning, or says that `sample` is not."""
+    begun = (name == "out/rows.csv" and whole[name].startswith(content)) or name == "out/sample.json"
+    return begun or content == whole.get(name)
 
 
 def _processes() -> list[str]:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 from rine.cli import app
+from rine.commands import ending
 from rine.sample import Sizes, make_sample
 from rine.terminal import reason
 
@@ -90,6 +92,19 @@ def test_a_command_that_is_interrupted_says_one_line(
     assert done.exit_code == status
     assert re.fullmatch(rf"rine {command}: (interrupted|ended by SIGTERM)\n", done.stderr)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_stage_that_is_interrupted_when_its_work_is_done_says_so_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> str:
+        return "all of it"
+
+    monkeypatch.setattr(ending, "note", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(typer.Exit) as ended:
+        ending.timed(work)()
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "rine work: interrupted; what was finished is kept, run it again to go on\n"
 
 
 def test_a_library_that_finds_no_memory_is_called_that() -> None:

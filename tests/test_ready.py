@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -118,7 +120,45 @@ def test_every_ready_study_says_where_its_data_are() -> None:
             assert word in head.replace("As they are", "As it is"), (name, word)
 
 
-@pytest.mark.parametrize("make", [genimage, aigibench, openfake, community_forensics, synthbuster])
+def listed(root: Path) -> None:
+    """A manifest beside its pictures and one of paths from the root, with digests and a split; a list of neither."""
+    rows = []
+    for i, split in enumerate(("train", "train", "valid", "test", "test")):
+        data = save(root / f"spai/pics/{i}.png", i).read_bytes()
+        rows.append({"img": f"pics/{i}.png", "typ": i % 2, "split": split, "sha256": hashlib.sha256(data).hexdigest()})
+    (root / "spai/all.json").write_text(json.dumps(rows))
+    write_zip(root / "grip/a.zip", {"x/0.png": encoded(8), "x/1.png": encoded(9)})
+    (root / "grip/list.csv").write_text(
+        "filename,typ,src\ngrip/a.zip!x/0.png,REAL,coco\ngrip/a.zip!x/1.png,FAKE,sd 2.1\n"
+    )
+    (root / "grip/prompts.csv").write_text("name,prompt\nx,a horse\n")
+    (root / "grip/info.json").write_text('{"version": 1}')
+
+
+def test_the_entries_of_lists_say_what_their_columns_do(tmp_path: Path) -> None:
+    listed(tmp_path)
+    (tmp_path / "web.csv").write_text("url,label\nhttps://example.org/a.png,real\n")
+    (tmp_path / "gone.csv").write_text("path,label\nnowhere/a.png,real\n")
+    looked = look(tmp_path)
+    assert {guess.name: guess.entry for guess in looked.guesses} == {
+        "spai": {
+            "manifest": "spai/all.json", "path": "img", "label": {"column": "typ", "real": ["0"], "fake": ["1"]},
+            "split": {"column": "split"}, "digest": {"column": "sha256", "kind": "sha256"},
+        },
+        "grip": {
+            "manifest": "grip/list.csv", "path": "filename", "folder": "",
+            "label": {"column": "typ", "real": ["REAL"], "fake": ["FAKE"]}, "generator": "src", "split": "test",
+        },
+    }  # fmt: skip
+    assert set(looked.left_out) == {"web.csv", "gone.csv"}
+    assert "of the web" in looked.left_out["web.csv"]
+    assert "nowhere/a.png, which is not there" in looked.left_out["gone.csv"]
+
+
+FOLDERS = [genimage, aigibench, openfake, community_forensics, synthbuster, synthbuster_only, listed]
+
+
+@pytest.mark.parametrize("make", FOLDERS)
 def test_a_folder_is_recognised(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """What is printed can be pasted, and lists what it says it does."""
     make(tmp_path, Seeds()) if make is synthbuster else make(tmp_path)

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rine import sample as sample_module
 from rine.dataset.config import DatasetConfig
 from rine.dataset.generators import FAMILY
 from rine.dataset.layouts import list_all
@@ -138,6 +143,14 @@ def test_killed_and_started_again_equals_uninterrupted(tmp_path):
 
 
 @pytest.mark.usefixtures("without_rendering")
+def test_a_worker_ends_with_who_started_it(monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr(os, "_exit", lambda status: ended.set())
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(join=lambda: None))
+    sample_module._end_with_parent()
+    assert ended.wait(10)
+
+
 def test_a_file_that_went_missing_is_made_again(tmp_path):
     make_sample(tmp_path, TINY, workers=1)
     before = contents(tmp_path)

@@ -37,17 +37,19 @@ def timed(command: Callable[..., str]) -> Callable[..., None]:
             require_memory()
             with ended_in_order("rine: ended by SIGTERM; what was finished is kept, run it again to go on"):
                 line = command(*args, **kwargs)
+                seconds = time.perf_counter() - start
+                if not kwargs.get("part"):  # a part's time is not its stage's
+                    item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
+                    note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
+                typer.echo(message(f"{name}: {line} ({seconds:.1f} s)"))
         except KeyboardInterrupt:
             typer.secho(f"rine {name}: interrupted; what was finished is kept, run it again to go on", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise
         except Exception as error:
             typer.secho(message(f"rine {name}: {reason(error)}"), fg="red", err=True)
             raise typer.Exit(1) from error
-        seconds = time.perf_counter() - start
-        item = "-".join(str(value) for key, value in kwargs.items() if key in ITEMS)
-        if not kwargs.get("part"):  # a part's time is not its stage's
-            note(TIMINGS, {f"{name}@{item}" if item else name: round(seconds, 2)})  # as DVC calls it
-        typer.echo(message(f"{name}: {line} ({seconds:.1f} s)"))
 
     return run
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from rine.commands.guess import FAKE, REAL, SPLITS, Guess, name_of
+from rine.commands.looked_tables import guessed, series
 from rine.dataset import patterns
+from rine.dataset.generators import SYNTHBUSTER_GENERATORS
+from rine.dataset.layouts.published import DIFFUSION_REALS, WITH_CLASSES, WITHOUT_CLASSES
 from rine.dataset.listing import DatasetError, is_picture, pictures_in
-from rine.pixels.pictures import ContainerError, tables
 
-# names of folders, and values of columns, that say a class, a split, a generator
-REAL = ("0_real", "real", "reals", "nature", "natural", "authentic", "original", "0")
-FAKE = ("1_fake", "fake", "fakes", "ai", "synthetic", "generated", "1")
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-LABELS = ("label", "is_fake", "is_ai", "fake", "class", "typ", "type", "target")
-GENERATORS = ("generator", "model", "model_name", "src", "source", "method")
 # a known layout -> a folder that it alone has, and all that are its
 KNOWN = {
     "universal_fake_detect": ("test/diffusion_datasets", ["test/diffusion_datasets"]),
@@ -26,17 +23,12 @@ KNOWN = {
     "synthbuster": ("synthbuster/dalle2", ["synthbuster", "RAISEpng"]),
     "forensynths": ("test/progan", ["train", "val", "test"]),
 }
-MOST_CLASSES = 4  # values of a column that may be a label's
-
-
-@dataclass(frozen=True)
-class Guess:
-    """An entry, how many pictures it would have, and what a reader should look at."""
-
-    name: str
-    entry: dict[str, Any]
-    pictures: int
-    remarks: list[str] = field(default_factory=list)
+# the folders of a layout's generators, which need not all be there
+GENERATORS = {
+    "universal_fake_detect": ("test", DIFFUSION_REALS),
+    "synthbuster": ("synthbuster", SYNTHBUSTER_GENERATORS),
+    "forensynths": ("test", WITH_CLASSES + WITHOUT_CLASSES),
+}
 
 
 @dataclass(frozen=True)
@@ -52,13 +44,15 @@ def look(root: Path) -> Looked:
     if not root.is_dir():
         raise DatasetError(f"{root} is no folder; expected that of the data sets")
     counts, left = _folders(root)
-    guesses = [*_known(root, counts), *_trees(counts, left)]
-    for files in _series(root):
-        guess = _parquet(root, files)
+    of_tables = []
+    for files in series(root):
+        guess, named = guessed(root, files)
         if isinstance(guess, Guess):
-            guesses.append(guess)
-        else:
+            of_tables.append(guess)
+            counts = {folder: n - named.get(folder, 0) for folder, n in counts.items() if n > named.get(folder, 0)}
+        elif guess:
             left[files[0]] = guess
+    guesses = [*_known(root, counts), *_trees(counts, left), *of_tables]
     names: Counter[str] = Counter()
     numbered = []
     for guess in guesses:
@@ -87,7 +81,10 @@ def _known(root: Path, counts: dict[str, int]) -> Iterator[Guess]:
     for layout, (place, folders) in KNOWN.items():
         if (root / place).is_dir():
             its = [folder for folder in counts if f"{folder}/".startswith(tuple(f"{each}/" for each in folders))]
-            yield Guess(layout, {"layout": layout}, sum(counts.pop(folder) for folder in its))
+            above, generators = GENERATORS.get(layout, ("", ()))
+            there = [each for each in generators if (root / above / each).is_dir()]
+            only = {"only": there} if len(there) < len(generators) else {}
+            yield Guess(layout, {"layout": layout} | only, sum(counts.pop(folder) for folder in its))
 
 
 def _trees(counts: dict[str, int], left: dict[str, str]) -> Iterator[Guess]:
@@ -130,63 +127,5 @@ def _tree(pattern: str, its: Counter[tuple[str, str]]) -> Guess:
     remarks = [f"generators: {', '.join(generators)}"] if len(generators) > 1 else []
     if not (real and fake):
         remarks.append(f"{'real' if real else 'synthetic'} pictures alone")
-    name = _name(fixed[-1].partition(".")[0] if fixed else "mine", split)
+    name = name_of(fixed[-1].partition(".")[0] if fixed else "mine", split)
     return Guess(name, entry | {"split": split}, sum(its.values()), remarks)
-
-
-def _series(root: Path) -> list[list[str]]:
-    """Parquet files that differ in their numbers alone."""
-    series: dict[str, list[str]] = defaultdict(list)
-    for file in sorted(patterns.files(root, "**/*.parquet")):
-        series[re.sub(r"\d+", "*", file)].append(file)
-    return list(series.values())
-
-
-def _parquet(root: Path, files: list[str]) -> Guess | str:
-    """The entry of a series of files, from the columns and first rows of the first; else why there is none."""
-    try:
-        with tables.opened(root / files[0]) as table:
-            names = table.schema_arrow.names
-            images = [name for name in names if not tables.refusal(table, name)]
-            if not images:
-                return f"no column holds pictures: {names}"
-            others = [name for name in names if name not in images]
-            first = next(table.iter_batches(1000, columns=others), None) if others else None
-            values = {name: list(map(str, first.column(name).to_pylist())) for name in others} if first else {}
-        n = 0
-        for file in files:
-            with tables.opened(root / file) as table:
-                n += table.metadata.num_rows
-    except ContainerError as error:
-        return str(error)
-    entry: dict[str, Any] = {"parquet": _glob(files), "image": images[0]}
-    remarks = [f"columns: {', '.join(names)}"]
-    label = next((name for name in others if name.lower() in LABELS and len(set(values[name])) <= MOST_CLASSES), None)
-    if label is None:
-        entry["label"] = "fake"
-        remarks.append("no column seems to say real or synthetic: say label: real or label: fake")
-    else:
-        real = sorted(value for value in set(values[label]) if value.lower() in REAL)
-        fake = sorted(value for value in set(values[label]) if value.lower() in FAKE)
-        entry["label"] = {"column": label} | ({"real": real} if real else {}) | ({"fake": fake} if fake else {})
-        if not (real or fake):
-            entry["label"] |= {"real": sorted(set(values[label]))[:1]}
-            remarks.append(f"values of {label}: {sorted(set(values[label]))}: say which are real")
-    if generator := next((name for name in GENERATORS if name in others), None):
-        entry["generator"] = generator
-    words = re.split(r"[/._-]", files[0].lower())
-    entry["split"] = next((SPLITS[word] for word in words if word in SPLITS), "test")
-    folders = [part for part in PurePosixPath(files[0]).parts[:-1] if part not in {"data", *SPLITS}]
-    return Guess(_name(folders[-1] if folders else "mine", entry["split"]), entry, n, remarks)
-
-
-def _glob(files: list[str]) -> str:
-    """One pattern for files that differ in their numbers; a number that all share stays."""
-    pieces = [re.split(r"(\d+)", file) for file in files]
-    glob = "".join(those[0] if len(set(those)) == 1 else "*" for those in zip(*pieces, strict=True))
-    return re.sub(r"\*-of-\d+", "*", glob)
-
-
-def _name(text: str, split: str) -> str:
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-") or "mine"
-    return plain if split == "test" else f"{plain}_{split}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -91,8 +92,20 @@ def _written(root: Path, items: list[Item], seed: int, workers: int | None, trac
         yield from track(map(_make, jobs), len(jobs), "sample")
         return
     # spawn: a fork of a process with threads (torch, a progress bar) can hang
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         yield from track(pool.map(_make, jobs, chunksize=8), len(jobs), "sample")
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when who started it was killed: it holds both ends of its queue, and would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _make(job: tuple[Path, Item, int]) -> tuple[str, str]:

@@ -26,16 +26,16 @@ def manifest(root: Path, name: str, config: DatasetConfig) -> Listing:
     missing: list[str] = []
     for file in _files(root, name, "manifest", config.manifest):
         folder = PurePosixPath(file).parent if config.folder is None else PurePosixPath(config.folder)
-        for where, row in _rows(root, name, file, [config.path, *columns_of(config).values()]):
+        for where, row in rows_of(root, name, file, [config.path, *columns_of(config).values()]):
             path = str(row[config.path] or "")
-            if not path or _WEB.match(path):
+            if not path or of_the_web(path):
                 why = ". Pictures of the web change and vanish, so that no study of them can be done again: "
                 raise DatasetError(
                     f"data set {name!r}: {where}: {config.path} is {path!r}; allowed: a file's path"
                     + (why + "download them first" if path else "")
                 )
             address = (folder / path).as_posix()
-            if not _there(root, address):
+            if not is_there(root, address):
                 missing.append(f"{where} names {path}, expected at {root / address}")
                 continue
             row_of = _found(name, config, address, row, where)
@@ -105,7 +105,7 @@ def _files(root: Path, name: str, key: str, globs: tuple[str, ...]) -> list[str]
     return sorted(found)
 
 
-def _rows(root: Path, name: str, file: str, wanted: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows_of(root: Path, name: str, file: str, wanted: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, row) of a manifest; raises `DatasetError` for a file that is none, and for a column that is not there."""
     try:
         with (root / file).open(encoding="utf-8-sig", newline="") as lines:
@@ -136,7 +136,12 @@ def _parsed(lines: Any, file: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"row {n}", row) for n, row in enumerate(rows, 1))
 
 
-def _there(root: Path, address: str) -> bool:
+def of_the_web(path: str) -> bool:
+    return _WEB.match(path) is not None
+
+
+def is_there(root: Path, address: str) -> bool:
+    """Whether the file of an address is there, and its member where that is an archive's."""
     file, place = split(str(root / address))
     if not place or file.lower().endswith(".parquet"):
         return pictures.place(file).is_file()
