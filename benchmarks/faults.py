@@ -23,7 +23,7 @@ from rine import arithmetic
 
 if arithmetic.supported():
     arithmetic.use("portable")  # before anything here imports NumPy
-sys.path.insert(0, "tests")  # as pytest has it
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # as pytest has it
 import yaml
 from typer.testing import CliRunner
 

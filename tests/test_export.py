@@ -16,6 +16,7 @@ import tiny_model
 from rine import Detector
 from rine.detector import export as exports
 from rine.detector.export import TOLERANCE, ExportError, Input, differences, export_onnx
+from rine.heads import Head
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="rine[onnx] is not installed")
 pytest.importorskip("onnxscript", reason="rine[onnx] is not installed")
@@ -79,6 +80,28 @@ def test_another_head_and_another_calibration_are(detector: Detector, exported: 
     assert differences(exported, replace(detector, head=head), "uint8").head > TOLERANCE
     calibration = replace(detector.calibration, bias=detector.calibration.bias + 0.01)
     assert differences(exported, replace(detector, calibration=calibration), "uint8").probability > TOLERANCE
+
+
+def test_a_steep_calibration_keeps_its_digits(detector: Detector) -> None:
+    crops = np.stack([tiny_model.crop(i) for i in range(4)])
+    middle = float(detector.logits(crops).mean())
+    calibration = replace(detector.calibration, scale=1e4, bias=-1e4 * middle)
+    steep = replace(detector, calibration=calibration, head=nearly(detector.head, middle))
+    with torch.inference_mode():
+        logits, probabilities, _ = exports.Graph(steep, "uint8")(torch.from_numpy(crops).permute(0, 3, 1, 2))
+    sure = [steep.decide(float(logit))[1] for logit in logits]
+    assert 0.01 < min(sure) < max(sure) < 0.99
+    assert probabilities.numpy() == pytest.approx(np.array(sure), abs=1e-5)
+
+
+def nearly(head: Head, logit: float) -> Head:
+    """The same head but that all its logits are near one, as those of random towers are."""
+    head = deepcopy(head)
+    with torch.no_grad():
+        last = head.head[-1]
+        last.weight /= 1e5
+        last.bias.fill_(logit)
+    return head
 
 
 def test_tokens_that_are_not_rounded_are(detector: Detector, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

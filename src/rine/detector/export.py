@@ -55,12 +55,15 @@ class Graph(nn.Module):
         self.scale = 1.0 if pixels == "uint8" else 255.0
         self.register_buffer("mean", detector.encoder.mean.clone())
         self.register_buffer("std", detector.encoder.std.clone())
-        self.slope, self.bias = detector.calibration.scale, detector.calibration.bias
+        # slope * logit + bias, from where it crosses 0: float32 keeps few digits of the sum of two large numbers
+        self.slope, bias = detector.calibration.scale, detector.calibration.bias
+        self.crossing = float(np.float32(-bias / self.slope)) if self.slope else 0.0
+        self.rest = bias + self.slope * self.crossing
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tokens = self.body((crops.float() * self.scale - self.mean) / self.std)
         logit = self.head(tokens.half().float())[0]
-        return logit, torch.sigmoid(self.slope * logit + self.bias), tokens
+        return logit, torch.sigmoid(self.slope * (logit - self.crossing) + self.rest), tokens
 
 
 def export_onnx(detector: Detector, path: Path, pixels: Input = "uint8") -> float:
