@@ -265,7 +265,7 @@ def test_a_class_that_cannot_be_read_is_named_and_nothing_stops(tmp_path: Path) 
     diagnosis = diagnose(config(tmp_path, mine=own(".", "test")))
     assert warnings(diagnosis) == ["no fake picture of mine can be read"]
     assert diagnosis.shortcuts["reason"].iloc[0] == "one class only"
-    assert "1 files could not be read" in "\n".join(diagnosis.findings["finding"])
+    assert "1 file could not be read and is left out" in "\n".join(diagnosis.findings["finding"])
 
 
 def test_large_sets_are_sampled_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def study(root: Path, kind: str = "sha256", **changed: str) -> PrepareConfig:
     return config(root, mine=ENTRY | {"digest": {"column": "sum", "kind": kind}})
 
 
-@pytest.mark.parametrize("kind", ["md5", "sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("kind", ["md5", "sha256"])
 def test_what_a_list_knows_is_not_read_again_wherever_it_lies(tmp_path: Path, kind: str) -> None:
     first = index.build(study(tmp_path / "here", kind), tmp_path / "store", workers=0)
     assert (first.n_examined, first.n_reused) == (3, 0)

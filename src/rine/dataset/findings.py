@@ -27,7 +27,8 @@ def _skipped(skipped: pd.DataFrame) -> list[Finding]:
     if skipped.empty:
         return []
     path, reason = skipped.iloc[0]
-    text = f"{len(skipped)} files could not be read and are left out, such as {path}: {reason}"
+    many = "1 file could not be read and is" if len(skipped) == 1 else f"{len(skipped)} files could not be read and are"
+    text = f"{many} left out, such as {path}: {reason}"
     return [("", "note", f"{text}; see artifacts/index/skipped.csv")]
 
 
