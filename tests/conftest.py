@@ -11,10 +11,11 @@ from rine import arithmetic
 
 if arithmetic.supported():
     arithmetic.use("portable")  # before anything here imports NumPy
-# a shell that starts the tests in the background has them, and all that they start, ignore Ctrl+C
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from small_study import SmallStudy, run_study
+
+# a shell that starts the tests in the background has them, and all that they start, ignore Ctrl+C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
