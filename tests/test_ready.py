@@ -123,7 +123,7 @@ def test_every_ready_study_says_where_its_data_are() -> None:
 def listed(root: Path) -> None:
     """A manifest beside its pictures and one of paths from the root, with digests and a split; a list of neither."""
     rows = []
-    for i, split in enumerate(("train", "train", "valid", "test", "test")):
+    for i, split in enumerate(("train", "training", "valid", "test", "test")):
         data = save(root / f"spai/pics/{i}.png", i).read_bytes()
         rows.append({"img": f"pics/{i}.png", "typ": i % 2, "split": split, "sha256": hashlib.sha256(data).hexdigest()})
     (root / "spai/all.json").write_text(json.dumps(rows))

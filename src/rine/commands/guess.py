@@ -1,4 +1,4 @@
-"""A guessed entry of the params file, and the words by which names say a class or a split."""
+"""A guessed entry of the params file, and the words by which names say a class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 # names of folders, and values of columns
 REAL = ("0_real", "real", "reals", "nature", "natural", "authentic", "original", "0")
 FAKE = ("1_fake", "fake", "fakes", "ai", "synthetic", "generated", "1")
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)

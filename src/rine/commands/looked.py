@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rine.commands.guess import FAKE, REAL, SPLITS, Guess, name_of
+from rine.commands.guess import FAKE, REAL, Guess, name_of
 from rine.commands.looked_tables import guessed, series
 from rine.dataset import patterns
 from rine.dataset.generators import SYNTHBUSTER_GENERATORS
+from rine.dataset.layouts.found import SPLITS
 from rine.dataset.layouts.published import DIFFUSION_REALS, WITH_CLASSES, WITHOUT_CLASSES
 from rine.dataset.listing import DatasetError, is_picture, pictures_in
 

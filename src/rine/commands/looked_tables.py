@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rine.commands.guess import FAKE, REAL, SPLITS, Guess, name_of
+from rine.commands.guess import FAKE, REAL, Guess, name_of
 from rine.dataset import patterns
+from rine.dataset.layouts.found import SPLITS
 from rine.dataset.layouts.tables import MANIFESTS, is_there, of_the_web, rows_of
 from rine.dataset.listing import DatasetError, is_picture
 from rine.pixels.pictures import ContainerError, split, tables

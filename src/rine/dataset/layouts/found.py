@@ -11,7 +11,8 @@ from rine.dataset.compact import Pictures
 from rine.dataset.config import DatasetConfig, LabelConfig
 from rine.dataset.listing import DatasetError, ListedTestSet, Listing, Picture, TrainingSource
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# the words by which lists and folders say a split
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 class Found(NamedTuple):
