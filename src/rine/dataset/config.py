@@ -48,7 +48,7 @@ class LabelConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class SplitConfig:
-    """The column that holds train, val (or valid, validation) or test."""
+    """The column that says the split of each row, in words of `rine.dataset.layouts.found.SPLITS`."""
 
     column: str
 
