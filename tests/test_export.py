@@ -82,6 +82,18 @@ def test_another_head_and_another_calibration_are(detector: Detector, exported: 
     assert differences(exported, replace(detector, calibration=calibration), "uint8").probability > TOLERANCE
 
 
+@pytest.mark.parametrize("what", ["tokens", "head", "probability"])
+def test_a_graph_that_differs_in_either_half_is_not_written(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    found = exports.Differences(tokens=0, head=0, probability=0, logit=1)._replace(**{what: 2 * TOLERANCE})
+    monkeypatch.setattr(exports, "_write", lambda graph, detector, path, pixels: path.write_bytes(b"a graph"))
+    monkeypatch.setattr(exports, "differences", lambda *_: found)
+    with pytest.raises(ExportError, match=f"differs from PyTorch: {what} by"):
+        export_onnx(detector, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_steep_calibration_keeps_its_digits(detector: Detector) -> None:
     crops = np.stack([tiny_model.crop(i) for i in range(4)])
     middle = float(detector.logits(crops).mean())

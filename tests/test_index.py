@@ -216,6 +216,25 @@ def test_validation_is_the_same_share_of_each_class_and_stays(tmp_path: Path) ->
     assert after.loc[[path for path in before.index if path.startswith("fake")]].equals(before.filter(like="fake"))
 
 
+def test_a_test_picture_is_never_held_out(tmp_path: Path) -> None:
+    """Nor where the same file is a training picture of the entry that is."""
+    root, seeds = tmp_path / "data", Seeds()
+    rows = ["file,label,split"]
+    for label in ("real", "fake"):
+        seeds.folder(root / "train" / label, 4, size=(8, 8))
+        shutil.copytree(root / "train" / label, root / "test" / label)
+        rows += [
+            f"{split}/{label}/{file.name},{label},{split}"
+            for split in ("train", "test")
+            for file in sorted((root / split / label).iterdir())
+        ]
+    (root / "list.csv").write_text("\n".join(rows) + "\n")
+    entry = {"manifest": "list.csv", "path": "file", "label": {"column": "label", "real": ["real"]}}
+    made = index.build(config(root, mine=entry | {"split": {"column": "split"}, "val_fraction": 0.25}), workers=0)
+    assert sorted(made.tables["train"]["split"]) == ["train"] * 6 + ["val"] * 2
+    assert made.tables["test"]["split"].tolist() == ["test"] * 8
+
+
 def test_a_picture_of_two_training_sets_is_for_validation_in_both(tmp_path: Path) -> None:
     root, seeds = tmp_path / "data", Seeds()
     for folder, n in (("shared", 20), ("more", 20), ("a", 8), ("b", 8)):
