@@ -126,6 +126,19 @@ def test_a_corrupt_file_says_why_and_takes_nothing_along(page: Page, pictures: l
     expect(rows(page).nth(3).locator(".figures")).to_contain_text("probability")
 
 
+def test_a_picture_that_is_dropped_before_the_model_is_described_waits_for_its_limits(page: Page, tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    large.write_bytes(bytes(1_200_000))
+    page.add_init_script(
+        "const asked = fetch; fetch = async (...what) => (what[0] === 'model' && (await new Promise(done => (release = done))), asked(...what))"
+    )
+    page.reload()
+    drop(page, large)
+    expect(rows(page).first.locator(".badge")).to_have_text("looking")
+    page.evaluate("() => release()")
+    expect(rows(page).first.locator(".figures")).to_contain_text("larger than the 1 MB")
+
+
 def test_twenty_at_once_are_all_judged_in_their_order(page: Page, pictures: list[Path], detector: Detector) -> None:
     drop(page, *pictures)
     expect(page.locator(".judged")).to_have_count(20)

@@ -12,7 +12,8 @@ let underWay = 0;
 let done = 0;
 let thresholds = {}; // probabilities at which verdicts begin
 let shown = ""; // the only kind that is shown
-let limits = { upload_mb: Infinity, pixels: Infinity };
+let limits = {};
+let described; // a promise of the two above: a picture that is dropped at once waits for them
 
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 
@@ -28,16 +29,19 @@ function element(name, { text, ...attributes } = {}, ...children) {
 
 class Refused extends Error {}
 
+async function ask(...request) {
+  try {
+    return await fetch(...request);
+  } catch {
+    throw new Refused("the server does not answer; is rine serve still running?");
+  }
+}
+
 async function post(path, field, file) {
   for (let attempt = 1; ; attempt++) {
     const body = new FormData();
     body.append(field, file, file.name || "pasted picture");
-    let answer;
-    try {
-      answer = await fetch(`${path}?crops=${$("crops").value}`, { method: "POST", body });
-    } catch {
-      throw new Refused("the server does not answer; is rine serve still running?");
-    }
+    const answer = await ask(`${path}?crops=${$("crops").value}`, { method: "POST", body });
     if (answer.status === 429 && attempt < TRIES) {
       const seconds = Number(answer.headers.get("Retry-After")) || 1;
       await new Promise((resume) => setTimeout(resume, 1000 * seconds));
@@ -51,8 +55,9 @@ async function post(path, field, file) {
 
 async function judge(file) {
   const row = { path: file.name || "pasted picture", verdict: null, error: null };
-  if (file.size > 1e6 * limits.upload_mb) return { ...row, error: `larger than the ${limits.upload_mb} MB that are allowed` };
   try {
+    await described;
+    if (file.size > 1e6 * limits.upload_mb) return { ...row, error: `larger than the ${limits.upload_mb} MB that are allowed` };
     return (await post("predict", "files", file)).results[0];
   } catch (error) {
     return { ...row, error: error instanceof Refused ? error.message : `the page failed: ${error}` };
@@ -238,7 +243,7 @@ async function walk(entry, files) {
   }
 }
 
-async function start() {
+function start() {
   $("choose").addEventListener("click", () => $("files").click());
   $("files").addEventListener("change", (event) => {
     add([...event.target.files]);
@@ -260,7 +265,11 @@ async function start() {
     document.body.classList.remove("dragging");
     add(await dropped(event.dataTransfer));
   });
-  const model = await (await fetch("model")).json();
+  described = describe();
+}
+
+async function describe() {
+  const model = await (await ask("model")).json();
   limits = model.limits;
   $("limits").textContent = `up to ${limits.upload_mb} MB and ${Math.floor(limits.pixels / 1e6)} megapixels each`;
   $("model").textContent = `Model ${model.name} on ${model.encoder}, rine ${model.version}; learnt from ${model.trained_on}.`;
