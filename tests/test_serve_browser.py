@@ -126,12 +126,16 @@ def test_a_corrupt_file_says_why_and_takes_nothing_along(page: Page, pictures: l
     expect(rows(page).nth(3).locator(".figures")).to_contain_text("probability")
 
 
-def test_a_picture_that_is_dropped_before_the_model_is_described_waits_for_its_limits(page: Page, tmp_path: Path) -> None:
+def test_a_picture_that_is_dropped_before_the_model_is_described_waits_for_its_limits(
+    page: Page, tmp_path: Path
+) -> None:
     large = tmp_path / "large.jpg"
     large.write_bytes(bytes(1_200_000))
-    page.add_init_script(
-        "const asked = fetch; fetch = async (...what) => (what[0] === 'model' && (await new Promise(done => (release = done))), asked(...what))"
-    )
+    page.add_init_script("""
+        const asked = fetch
+        const held = new Promise((done) => { release = done })
+        fetch = async (...request) => { if (request[0] === "model") await held; return asked(...request) }
+    """)
     page.reload()
     drop(page, large)
     expect(rows(page).first.locator(".badge")).to_have_text("looking")
