@@ -119,9 +119,7 @@ def test_a_tick_is_for_a_tower_that_gives_tokens() -> None:
     assert row(entry("EVA02-E-14"))[5].endswith("(tap: block)")
 
 
-def test_the_hub_is_asked_while_timm_is_imported(
-    hub: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_hub_is_asked_while_timm_is_imported(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, order = entry("vit_small_patch14_dinov2", source="timm", pretrained="lvd142m"), []
     silent = dict.fromkeys([weights._hub()], "nobody")
     monkeypatch.setattr(weights, "asked", lambda _: order.append("asked") or (lambda: order.append("heard") or silent))
