@@ -111,7 +111,11 @@ def test_missing_weights_are_told_without_torch_and_plain_towers_need_no_open_cl
     """By every command that takes a model, and by what `cache` loads an encoder with; in a process of its own."""
     head = seeded_head(HeadConfig(q=1, proj_dim=4, n_blocks=24, width=1024), 0)
     encoder = {"name": "ViT-L/14", "model": "ViT-L-14", "pretrained": "openai", "seed": 0, "weights": None}
-    for name, change in {"m": {}, "laion": {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"}}.items():
+    others = {
+        "laion": {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
+        "siglip": {"model": "ViT-B-16-SigLIP2", "pretrained": "webli"},
+    }
+    for name, change in {"m": {}, **others}.items():
         meta = {"name": "m", "encoder": encoder | change, "transform": {"crop": 224}, "training": {}, "classes": []}
         checkpoint.save(tmp_path / f"{name}.safetensors", head, meta)
     vision = {"image_size": 224, "patch_size": 32, "width": 384, "layers": 12, "heads": 6, "mlp_ratio": 4.0}
@@ -146,9 +150,10 @@ for pretrained in ("openai", "gone.pt"):
         assert "rine import --pretrained PATH" in str(error)
 print(sorted({"torch", "timm", "open_clip"} & sys.modules.keys()))
 
-done = CliRunner().invoke(app, ["predict", "a.jpg", "--model", "laion.safetensors"])
-assert done.exit_code == 2 and "huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K" in done.stderr, done.stderr
-print(sorted({"rine.encoder.encoder", "rine.detector.detector"} & sys.modules.keys()))
+for name, page in (("laion", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"), ("siglip", "timm/ViT-B-16-SigLIP2")):
+    done = CliRunner().invoke(app, ["predict", "a.jpg", "--model", f"{name}.safetensors"])
+    assert done.exit_code == 2 and f"huggingface.co/{page}" in done.stderr, done.stderr
+print(sorted({"timm", "open_clip", "rine.encoder.encoder", "rine.detector.detector"} & sys.modules.keys()))
 assert load(EncoderConfig("S/32", "ViT-S-32", "clip.safetensors", 0), "cpu").n_blocks == 12
 print(sorted({"open_clip", "timm", "torchvision"} & sys.modules.keys()))
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rine.encoder import tags
-from rine.encoder.catalogue import Tower, look_up
+from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
 from rine.encoder.reach import asked, said
 
@@ -38,18 +38,17 @@ def require(config: EncoderConfig) -> None:
     """Say that an entry's weights are not on this machine and nobody can be asked for them, as soon as it is known.
 
     Nothing is imported but what knows where they lie: of timm's models that is timm, of open_clip's with other weights
-    than OpenAI's a file of it that imports PyTorch. Raises `WeightsError`, and what `look_up` does.
+    than OpenAI's a file of it that imports PyTorch. Raises `WeightsError`; a tag that there is not is for
+    `catalogue.look_up` to refuse.
     """
     if config.file:
         _named(config, config.file)
     if not config.tag or on_this_machine(config, at_once=True):
         return
     timms = config.catalogue == "timm"
-    answers = asked([_hub()] if timms else [way.address for way in _ways(config)])  # while the tower's library comes
-    look_up(config)
-    if timms and on_this_machine(config):
+    answers = asked([_hub()] if timms else [way.address for way in _ways(config)])  # while timm is imported
+    if (timms and on_this_machine(config)) or not (ways := _ways(config)):
         return
-    ways = _ways(config)
     if len(silent := answers()) == len(ways):
         raise _lacking(config, ways, silent)
 
@@ -114,7 +113,7 @@ def _ways(config: EncoderConfig) -> list[Way]:
     """The ways to an entry's weights, in the order in which they are tried."""
     model, tag = str(config.model), config.tag
     if config.catalogue == "timm":
-        return [_to_timms(model, tags.timm_tag(model, tag))]
+        return [_to_timms(model, found)] if (found := tags.timm_tag(model, tag)) else []
     record = tags.open_clip_tag(model, tag)
     url, hub = record.get("url", ""), record.get("hf_hub", "").strip("/")
     page = f"open_clip_model.safetensors of https://huggingface.co/{hub}"
