@@ -167,6 +167,8 @@ def write_index(folder: Path) -> None:
     """Test sets and what the doctor found; the files of stylegan give their class away."""
     folder.mkdir(parents=True)
     TEST_SETS.to_csv(folder / "test_sets.csv", index=False)
+    pictures = images()
+    pictures[pictures["split"] == "test"].to_csv(folder / "test.csv", index=False)
     facts = {"formats": "JPEG", "modes": "RGB", "exif": 0.0, "exact": 0, "near": 0, "exact_across": 1, "near_across": 0}
     spans = {f"{fact}_{of}": 256 for fact in ("width", "height") for of in ("min", "median", "max")}
     quality = {"jpeg_quality_min": 75, "jpeg_quality_median": 90, "jpeg_quality_max": 95}

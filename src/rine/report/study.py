@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS, TITLE
+from rine.features.table import joined, read
 from rine.params import Params
 from rine.report import estimates, reading, rules
 from rine.report.labels import label, label_settings, labels_of, study_of
@@ -114,6 +115,12 @@ class Study:
     def test_sets(self) -> pd.DataFrame:
         file = self.artifacts / "index/test_sets.csv"
         return read_test_sets(file) if file.is_file() else pd.DataFrame(columns=TEST_SETS)
+
+    @cached_property
+    def test_pictures(self) -> pd.DataFrame:
+        """Every test picture of the study: what each method was asked about."""
+        files = [self.artifacts / f"index/{name}.csv" for name in ("test", "synthbuster")]
+        return joined(read(file) for file in files if file.is_file())
 
     def sets_of(self, setting: str) -> pd.DataFrame:
         """The test sets of a setting's study: the paper never averages the two studies together."""
