@@ -156,7 +156,8 @@ def _of_means(study: Study) -> Iterator[Method]:
     if rows.empty:
         return
     names = rows["variant"].where(rows["variant"] != "", rows["training_set"])
-    told = names + ", " + rows["setting"]
+    # a setting without classes has the method's name already
+    told = rows["setting"].where(rows["variant"] == "", names + ", " + rows["setting"])
     several = rows["setting"].groupby(names).transform("nunique") > 1
     for name, table in rows.groupby(told.where(several, names), sort=False):
         yield Method(str(name).removeprefix(BASELINE), "scores file", table=table)

@@ -101,4 +101,4 @@ def reasons(methods: Sequence[Method]) -> list[str]:
     without = [each for each in methods if not each.calibration.fitted]
     grouped = {each.calibration.reason: [m.name for m in without if m.calibration.reason == each.calibration.reason]
                for each in without}  # fmt: skip
-    return [*for_accuracy, *(f"Not calibrated: {', '.join(names)}: {reason}." for reason, names in grouped.items())]
+    return [*for_accuracy, *(f"Not calibrated: {'; '.join(names)}: {reason}." for reason, names in grouped.items())]

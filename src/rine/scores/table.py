@@ -125,6 +125,7 @@ def _checked(cells: pd.DataFrame, needed: Sequence[str], names: Sequence[str], o
     contradicts = (counted > 0) & table["n_classes"].notna() & (table["n_classes"].fillna(0) != counted)
     allowed = "how many classes the column classes names; either may be empty"
     _refuse(contradicts.astype(bool), cells["n_classes"], "n_classes", allowed, origin)
+    table["n_classes"] = table["n_classes"].fillna(counted.where(counted > 0).astype("Int64"))
     selecting = table["study"].isin(SELECTING)
     for column in HYPER:
         allowed = f"{_RANGE[column][2]}; it may be empty in other studies than {', '.join(SELECTING)}"
