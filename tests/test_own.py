@@ -125,11 +125,14 @@ def test_pictures_that_cannot_calibrate_are_named(tmp_path: Path) -> None:
         (["--real", "real", "--fake", str(tmp_path / "copy.png")], "named as real and as synthetic"),
         (["--fake", "fake"], "no real pictures"),
         (["--real", str(first)], "at least 10"),
+        (["--real", "nowhere"], "left out: nowhere: no such file"),  # a reason is said of what is refused, too
+        (["--real", str(first), "--fake", str(first)], f"named as real and as synthetic: {first}"),
         ([], "no pictures"),
         (["--real", "fake", "--fake", "real"], "real ones score higher"),
     ):
         code, _, said = rine("calibrate", "imported.safetensors", *arguments, "-o", str(tmp_path / "x.safetensors"))
         assert (code, words in " ".join(said.split())) == (2, True), said
+        assert said.count(str(first)) < 2, said
     assert not (tmp_path / "x.safetensors").exists()
 
 

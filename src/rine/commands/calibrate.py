@@ -47,12 +47,12 @@ def calibrate(
         from rine.own.pictures import judge
 
         judged = judge(Detector.load(path, device=device), pictures)
-        calibration = fitted(judged)
+        for note in judged.notes:
+            typer.echo(message(f"caution: {note}"), err=True)
+        for path_, reason in judged.skipped.itertuples(index=False):
+            typer.echo(message(f"left out: {path_}: {reason}"), err=True)
+        calibration = fitted(judged)  # or why not, after what may explain it
         store(path, out, calibration, judged)
     for line in said(calibration, judged):
         typer.echo(message(line))
-    for note in judged.notes:
-        typer.echo(message(f"caution: {note}"), err=True)
-    for path_, reason in judged.skipped.itertuples(index=False):
-        typer.echo(message(f"left out: {path_}: {reason}"), err=True)
     typer.echo(message(f"wrote {out}: rine predict ... --model {out}"), err=True)

@@ -115,7 +115,7 @@ def digest_of(digests: Iterable[str]) -> str:
 def _refuse_both(table: pd.DataFrame) -> None:
     both = table.groupby("digest")["label"].transform("nunique") > 1
     if both.any():
-        raise ValueError(f"named as real and as synthetic: {_listed(table.loc[both, 'path'])}")
+        raise ValueError(f"named as real and as synthetic: {_listed(table.loc[both, 'path'].drop_duplicates())}")
 
 
 def _refuse_known(table: pd.DataFrame, training: frozenset[str]) -> None:
