@@ -49,6 +49,7 @@ def checked(study: dict) -> Params:
         ("training.dropout", 1.0, "training.dropout = 1.0"),
         ("dataset_size.fractions", [0.2, 1.2], "dataset_size.fractions.1 = 1.2"),
         ("runtime.device", "tpu", "runtime.device = 'tpu'"),
+        ("runtime.cluster", "head", "params: runtime.cluster = 'head': allowed: null, local, auto or HOST:PORT"),
         ("encoder", "vit", "encoder = 'vit'; choose from 'tiny_28', 'tiny_32'"),
         ("seeds", [0, 0], "seeds = [0, 0] names one twice"),
         ("best.default", "three_class", "best.default = 'three_class'"),
@@ -166,7 +167,7 @@ def test_a_setting_names_training_data_sets_that_there_are():
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
-    [("family", "perceptual loss", "= .*folders"), ("split", "trian", r"= 'trian': .*; did you mean 'train'\?")],
+    [("family", "perceptual loss", "= .*folders"), ("released", "2024-13", "= '2024-13': allowed: a date.*"), ("split", "trian", r"= 'trian': .*; did you mean 'train'\?")],
 )
 def test_a_value_that_may_be_of_two_kinds_has_one_line(key: str, value: str, said: str) -> None:
     study = changed("prepare.datasets.mine", OWN | {"split": "test"} | {key: value})

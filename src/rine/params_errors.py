@@ -28,6 +28,13 @@ _PLAIN = {
     "dataclass_type": "a table is needed: {{key: value}}",
     "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
 }
+# text of another form than a name, by its key
+_FORMS = {
+    "cluster": "allowed: null, local, auto or HOST:PORT",
+    "device": "allowed: auto, cpu, mps, cuda or cuda:1",
+    "python": "allowed: package.module:function",
+    "released": "allowed: a date, 2024, 2024-05 or 2024-05-17",
+}
 
 
 def explained(errors: Sequence[Any], schema: type) -> list[str]:
@@ -60,7 +67,8 @@ def _explained(error: Any, schema: type) -> str:
         return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{meant}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
-    plain = _PLAIN.get(error["type"])
+    form = _FORMS.get(keys[-1] if keys else "") if error["type"] == "string_pattern_mismatch" else None
+    plain = form or _PLAIN.get(error["type"])
     message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
         message += did_you_mean(value, re.findall("'(.*?)'", error["ctx"]["expected"]))
