@@ -50,6 +50,8 @@ def checked(study: dict) -> Params:
         ("dataset_size.fractions", [0.2, 1.2], "dataset_size.fractions.1 = 1.2"),
         ("runtime.device", "tpu", "runtime.device = 'tpu'"),
         ("runtime.cluster", "head", "params: runtime.cluster = 'head': allowed: null, local, auto or HOST:PORT"),
+        ("runtime.device", "cuda0", "device = 'cuda0': allowed: auto, cpu, mps, cuda or cuda:1; did you mean 'cuda'?"),
+        ("encoders.tiny_28.blocks", "last", "blocks = 'last': allowed: all, or numbers from 1, [6, 12, 24]"),
         ("encoder", "vit", "encoder = 'vit'; choose from 'tiny_28', 'tiny_32'"),
         ("seeds", [0, 0], "seeds = [0, 0] names one twice"),
         ("best.default", "three_class", "best.default = 'three_class'"),

@@ -28,8 +28,9 @@ _PLAIN = {
     "dataclass_type": "a table is needed: {{key: value}}",
     "string_pattern_mismatch": "names are of letters, digits, _ and - (not first): they become keys and folders",
 }
-# text of another form than a name, by its key
+# by key: what is neither a name nor one of a few words
 _FORMS = {
+    "blocks": "allowed: all, or numbers from 1, [6, 12, 24]",
     "cluster": "allowed: null, local, auto or HOST:PORT",
     "device": "allowed: auto, cpu, mps, cuda or cuda:1",
     "python": "allowed: package.module:function",
@@ -67,7 +68,7 @@ def _explained(error: Any, schema: type) -> str:
         return f"{name} = {_short(value)}: unknown key; allowed here: {', '.join(allowed)}{meant}"
     if error["type"] in {"missing", "missing_argument"}:
         return f"{name}: missing"
-    form = _FORMS.get(keys[-1] if keys else "") if error["type"] == "string_pattern_mismatch" else None
+    form = _FORMS.get(keys[-1]) if error["type"] in {"string_pattern_mismatch", "literal_error"} else None
     plain = form or _PLAIN.get(error["type"])
     message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
