@@ -355,6 +355,7 @@ def test_the_command_ends_with_a_line_or_an_error_without_a_trace(tmp_path: Path
     assert failed.exit_code == 2
     assert isinstance(failed.exception, SystemExit)
     assert CliRunner().invoke(app, [str(tmp_path / "none.pth")]).exit_code == 2
+    assert CliRunner().invoke(app, [str(file), "--output", str(tmp_path / "card.md")]).exit_code == 2
 
 
 def test_a_model_of_ones_own_names_its_data_sets_once() -> None:

@@ -127,10 +127,11 @@ def test_pictures_that_cannot_calibrate_are_named(tmp_path: Path) -> None:
         (["--real", str(first)], "at least 10"),
         (["--real", "nowhere"], "left out: nowhere: no such file"),  # a reason is said of what is refused, too
         (["--real", str(first), "--fake", str(first)], f"named as real and as synthetic: {first}"),
+        (["--real", "real", "-o", "mine.md"], "mine.md: a model file ends in .safetensors"),
         ([], "no pictures"),
         (["--real", "fake", "--fake", "real"], "real ones score higher"),
     ):
-        code, _, said = rine("calibrate", "imported.safetensors", *arguments, "-o", str(tmp_path / "x.safetensors"))
+        code, _, said = rine("calibrate", "imported.safetensors", "-o", str(tmp_path / "x.safetensors"), *arguments)
         assert (code, words in " ".join(said.split())) == (2, True), said
         assert said.count(str(first)) < 2, said
     assert not (tmp_path / "x.safetensors").exists()
@@ -148,6 +149,12 @@ def test_a_csv_of_predict_with_truths_filled_in_goes_on(tmp_path: Path) -> None:
     code, said, _ = rine("calibrate", "imported.safetensors", "--csv", str(tmp_path / "labels.csv"), "-o", str(out))
     assert code == 0
     assert "24 real and 23 synthetic" in said
+    labels = (tmp_path / "labels.csv").read_text(encoding="utf-8-sig")
+    (tmp_path / "labels.csv").write_text(labels.replace(",", ";"))  # as a spreadsheet writes it in half of Europe
+    again = rine(
+        "calibrate", "imported.safetensors", "--csv", str(tmp_path / "labels.csv"), "--overwrite", "-o", str(out)
+    )
+    assert again[:2] == (0, said)
     (tmp_path / "wrong.csv").write_text("path,truth\nreal/0.png,perhaps\n")
     code, _, said = rine("calibrate", "imported.safetensors", "--csv", str(tmp_path / "wrong.csv"))
     assert code == 2

@@ -169,7 +169,11 @@ def test_a_setting_names_training_data_sets_that_there_are():
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
-    [("family", "perceptual loss", "= .*folders"), ("released", "2024-13", "= '2024-13': allowed: a date.*"), ("split", "trian", r"= 'trian': .*; did you mean 'train'\?")],
+    [
+        ("family", "perceptual loss", "= .*folders"),
+        ("released", "2024-13", "= '2024-13': allowed: a date.*"),
+        ("split", "trian", r"= 'trian': .*; did you mean 'train'\?"),
+    ],
 )
 def test_a_value_that_may_be_of_two_kinds_has_one_line(key: str, value: str, said: str) -> None:
     study = changed("prepare.datasets.mine", OWN | {"split": "test"} | {key: value})

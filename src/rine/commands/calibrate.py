@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rine.commands.labelled import Fake, Real, Table, labelled
-from rine.commands.options import Arithmetic, Device, Overwrite, plain_errors, prepare_libraries, refuse_overwriting
+from rine.commands.options import Arithmetic, Device, Overwrite, free_model_file, plain_errors, prepare_libraries
 from rine.terminal import message
 
 
@@ -40,7 +40,7 @@ def calibrate(
         path = find_model(model)
         name = path.parent.name if path.name == "model.safetensors" else path.stem
         out = output or Path(f"{name}.calibrated.safetensors")
-        refuse_overwriting(overwrite, out, out.with_suffix(".md"))
+        free_model_file(out, overwrite)
         require_weights(path)
         from rine.detector import Detector
         from rine.own.calibrate import fitted, said, store

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rine.commands.options import Overwrite, plain_errors, refuse_overwriting
+from rine.commands.options import Overwrite, free_model_file, plain_errors
 from rine.terminal import message
 
 
@@ -40,5 +40,5 @@ def import_(
         name = ENCODER.name if encoder == ENCODER.model else encoder
         config = EncoderConfig(name=name, model=encoder, pretrained=pretrained, seed=0)
         out = output or Path(f"{file.stem}.safetensors")  # here: where a download lies nobody may want to write
-        refuse_overwriting(overwrite, out, out.with_suffix(".md"))
+        free_model_file(out, overwrite)
         typer.echo(message(convert(file, out, setting, config)))

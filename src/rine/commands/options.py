@@ -105,6 +105,13 @@ def refuse_overwriting(asked: bool, *files: Path) -> None:
         raise FileExistsError(f"{' and '.join(there)} {are} there already: add --overwrite, or write elsewhere")
 
 
+def free_model_file(out: Path, overwrite: bool) -> None:
+    """Raise `ValueError` for another name than .safetensors, `FileExistsError` where the file or its card is."""
+    if out.suffix != ".safetensors":
+        raise ValueError(f"--output {out}: a model file ends in .safetensors (its card, beside it, in .md)")
+    refuse_overwriting(overwrite, out, out.with_suffix(".md"))
+
+
 def need(module: str, extra: str) -> None:
     """Raise `ImportError` that says what to install where an optional part of the project is missing."""
     from importlib.util import find_spec

@@ -70,7 +70,9 @@ def _table(measured: Sequence[Measured]) -> Table:
         if each.value is None:
             reasons.setdefault(each.reason, []).append(each.title)
     notes = [f"– {'; '.join(titles)}: {reason}." for reason, titles in reasons.items()]
-    notes.append("A verdict of synthetic needs both: a logit over the threshold for 1 % false alarms, a probability above 0.5.")
+    notes.append(
+        "A verdict of synthetic needs both: a logit over the threshold for 1 % false alarms, a probability above 0.5."
+    )
     notes.append("In brackets: intervals of 95 % over pictures like these; of the calibration error by bootstrap.")
     return Table("figures", "In per cent", ["", "%"], rows, notes=notes)
 
