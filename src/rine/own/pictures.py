@@ -73,7 +73,8 @@ def judge(detector: Detector, pictures: Iterable[Labelled], crops: CropRule = "c
     table = table.drop_duplicates("digest", ignore_index=True)
     digests = set(table["digest"])
     if n_copies:
-        notes.append(f"{n_copies} pictures are exact copies of others: each counts once")
+        are = "picture is an exact copy" if n_copies == 1 else "pictures are exact copies"
+        notes.append(f"{n_copies} {are} of others: each counts once")
     notes += _near(table, detector)
     if "training" not in detector.digests:
         notes.append(f"the file of {detector.name} does not tell its training pictures: these may be among them")
