@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -150,8 +151,12 @@ class Study:
         return frozenset(self.test_sets.loc[self.test_sets["title"] == "", "generator"])
 
     def _of_generator(self, column: str, generator: str) -> str:
-        values = self.test_sets.loc[self.test_sets["generator"] == generator, column]
-        return str(values.iloc[0]) if len(values) else ""
+        return self._generators.get(generator, {}).get(column, "")
+
+    @cached_property
+    def _generators(self) -> dict[str, dict[Any, str]]:
+        """The rows of `test_sets` by generator."""
+        return {row["generator"]: row for row in self.test_sets.iloc[::-1].astype(str).to_dict("records")}
 
     @cached_property
     def everywhere(self) -> pd.DataFrame:
