@@ -76,7 +76,7 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
         "nothing was chosen on these test sets for the others. Differences: on the pictures that both have scored, in "
         "points. Found and false: synthetic and real test pictures above the threshold that 5 % of the real validation "
         "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. "
-        "Pictures: of these test sets. s: seconds a picture on this machine, of ours not measured apart from the encoder.",
+        "Pictures: of these test sets. s: seconds a picture on this machine, of ours not measured apart.",
         CHANCE_NOTE,
         *dict.fromkeys(reasons(methods)),
     ]
