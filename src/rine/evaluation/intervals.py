@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
 
 from rine.evaluation.influence import INFLUENCES, RATES, Influence
-from rine.features.table import PICTURE
+from rine.features.table import PICTURE, values_of
 from rine.scores import TestSet
 
 ENOUGH = 50  # pictures of each class in a test set: with fewer an interval was not seen to cover
@@ -133,10 +134,24 @@ class Scored:
 
 def scored(images: pd.DataFrame, test_sets: Sequence[TestSet], logits: np.ndarray) -> Scored:
     """Runs with logits (K, N) on the test sets of a table of N pictures; a picture is told by its content."""
-    columns = [images[column].astype(str).astype(object) for column in (*PICTURE, "digest", "label")]
-    named = ["\n".join((digest or "\n".join(place), label)) for *place, digest, label in zip(*columns, strict=True)]
-    ids, names = pd.factorize(np.array(named, dtype=object))
-    return Scored(test_sets, logits, ids, np.asarray(names, dtype=str))
+    columns = (values_of(images[column]) for column in ("label", "digest", *PICTURE))
+    named = np.fromiter((_name(*values) for values in zip(*columns, strict=True)), "S17", len(images))
+    names, first, ids = np.unique(named, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # as they come: sums are made in that order
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order))
+    return Scored(test_sets, logits, place[ids], names[order])
+
+
+def _name(label: int, digest: str, *place: object) -> bytes:
+    """What tells a picture, in seventeen bytes: its content, or where none is known its place; and its label."""
+    try:
+        name = bytes.fromhex(digest)
+    except ValueError:
+        name = b""
+    if len(name) != 16:
+        name = blake2b((digest or "\n".join(map(str, place))).encode(), digest_size=16).digest()
+    return name + bytes([label + 1])  # no zero, which would end it
 
 
 def interval(estimate: Estimate, confidence: float) -> Interval | None:

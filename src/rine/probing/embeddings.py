@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rine.features import Features
-from rine.features.table import PICTURE
+from rine.features.table import PICTURE, firsts
 from rine.heads import Head
 from rine.heads.scoring import embeddings
 from rine.params import ValidateConfig
@@ -21,7 +21,7 @@ def plane(head: Head, test: Features, test_sets: pd.DataFrame, config: ValidateC
     """
     from sklearn.manifold import TSNE
 
-    test = test.select(~test.rows.duplicated(list(PICTURE)).to_numpy())  # of several crops the first
+    test = test.select(firsts(test.rows, PICTURE) == np.arange(len(test)))  # of several crops the first
     family = test_sets[test_sets["fake"] != ""].set_index("fake")["family"]
     group = np.where(test.rows["label"] == 0, "real", test.rows["source"].map(family).fillna("own"))
     drawn = _some_of_each(group, config.tsne_pictures, config.tsne_seed)
