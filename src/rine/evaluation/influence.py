@@ -16,7 +16,7 @@ import numpy as np
 
 FEWEST = 3  # pictures of a class; of fewer there is nothing to leave out
 _UNBENT = 0.6  # of a TPR's bias that is taken off, by simulation: the whole would add more noise than it takes away
-_AT_ONCE = 1_000_000  # scores of runs that are ranked together
+_AT_ONCE = 250_000  # scores of runs that are ranked together
 
 
 class Influence(NamedTuple):

@@ -22,6 +22,7 @@ from rine.scores import TestSet
 
 ENOUGH = 50  # pictures of each class in a test set: with fewer an interval was not seen to cover
 
+_KEPT = 1 << 26  # bytes of influences: eight for each metric, run and picture of a test set
 _FEWEST_DEGREES = {False: 3.0, True: 10.0}  # of a share the value itself tells much of the variance
 _NOTHING = 1e-20  # a variance that is a sum's last digits
 
@@ -123,13 +124,14 @@ class Scored:
         return Estimate(value, pictures, (weights**2).sum(axis=1), metric in RATES, few, self.names)
 
     def _influence(self, metric: str, g: int) -> Influence:
-        """Of all runs on one test set, made when it is first asked for."""
-        if (metric, g) not in self._made:
-            test_set = self.test_sets[g]
-            self._made[metric, g] = INFLUENCES[metric](
-                test_set.labels, self.logits[:, test_set.rows].astype(np.float64)
-            )
-        return self._made[metric, g]
+        """Of all runs on one test set: kept where there is room, else made each time that it is asked for."""
+        if made := self._made.get((metric, g)):
+            return made
+        test_set = self.test_sets[g]
+        made = INFLUENCES[metric](test_set.labels, self.logits[:, test_set.rows].astype(np.float64))
+        if made.pictures.nbytes + sum(each.pictures.nbytes for each in self._made.values()) <= _KEPT:
+            self._made[metric, g] = made
+        return made
 
 
 def scored(images: pd.DataFrame, test_sets: Sequence[TestSet], logits: np.ndarray) -> Scored:

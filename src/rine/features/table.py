@@ -30,12 +30,12 @@ def read(file: Path) -> pd.DataFrame:
     repeated = dict.fromkeys(set(texts) - {"path", "digest"}, "category")
     with pd.read_csv(file, dtype=types, keep_default_na=False, chunksize=_ROWS_AT_A_TIME) as chunks:
         rows = joined(chunk.astype(repeated) for chunk in chunks)
-    released()
+    give_back()
     return rows
 
 
-def released() -> None:
-    """Give the system what it may have back: texts that came in pieces leave gaps, of nearly half a table's size."""
+def give_back() -> None:
+    """Let the system have what was freed: of texts that came in pieces gaps stay, of nearly half a table's size."""
     if arrow := sys.modules.get("pyarrow"):  # which holds pandas' texts, where it is installed
         arrow.default_memory_pool().release_unused()
 

@@ -13,7 +13,7 @@ _PREFIX = "digests."
 
 def tensors(digests: Mapping[str, Iterable[str]]) -> dict[str, Tensor]:
     """Digests (hex, 32 digits) of each kind as one tensor (n, 16), each once, sorted."""
-    kinds = {kind: np.frombuffer(b"".join(map(bytes.fromhex, some)), "S16") for kind, some in digests.items()}
+    kinds = {kind: np.fromiter(map(bytes.fromhex, some), "S16") for kind, some in digests.items()}
     return {
         f"{_PREFIX}{kind}": torch.from_numpy(np.unique(some).view(np.uint8).reshape(-1, 16))
         for kind, some in kinds.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -9,13 +10,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 import pandas as pd
 
-from rine.features import shards
 from rine.features.table import PICTURE, firsts
 from rine.features.table import read as read_table
 from rine.scores.of_runs import accuracy_of_runs, log_loss_of_runs
 from rine.scores.table import RUN, VALIDATION, ScoresError, check_runs
 
-_READ: WeakValueDictionary[str, pd.DataFrame] = WeakValueDictionary()  # tables in use, by digest
+_READ: WeakValueDictionary[bytes, pd.DataFrame] = WeakValueDictionary()  # tables in use, by digest
 IMAGE_COLUMNS = ["path", "label", "source", "category", "split", "digest"]
 
 
@@ -75,7 +75,8 @@ class ImageScores:
 
 def _images(file: Path) -> pd.DataFrame:
     """A table of pictures: one for all folders that list the same, as those of a study mostly do."""
-    digest = shards.digest_of(file)
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "blake2b").digest()
     if (images := _READ.get(digest)) is None:
         images = _READ[digest] = read_table(file)
     return images
