@@ -17,7 +17,8 @@ COLUMNS = ["x", "y", "group", "generator"]
 def plane(head: Head, test: Features, test_sets: pd.DataFrame, config: ValidateConfig, device: str) -> pd.DataFrame:
     """t-SNE of the embeddings z of some test pictures of each group (real, gan, ...): columns x, y, group, generator.
 
-    Which pictures are drawn depends on `tsne_seed` alone. Fewer than three have no plane: the table is empty.
+    Which pictures are drawn depends on `tsne_seed` alone. Fewer than three have no plane, nor do those that all lie in
+    one place, as with a head that learnt nothing: the table is empty.
     """
     from sklearn.manifold import TSNE
 
@@ -28,6 +29,8 @@ def plane(head: Head, test: Features, test_sets: pd.DataFrame, config: ValidateC
     if len(drawn) < 3:
         return pd.DataFrame(columns=COLUMNS)
     z = embeddings(head, test.select(np.isin(np.arange(len(group)), drawn)), device)
+    if not np.ptp(z, axis=0).any():  # scikit-learn would divide by their spread, and crash
+        return pd.DataFrame(columns=COLUMNS)
     perplexity = min(config.tsne_perplexity, (len(drawn) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=config.tsne_seed)
     xy = tsne.fit_transform(z.astype(np.float64)).round(4)
