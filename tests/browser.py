@@ -13,6 +13,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine (Debian: apt install chromium)", allow_module_level=True)
+playwright.expect.set_options(timeout=20_000)  # as long as a busy machine may take; 5 seconds are its own
 
 
 @contextmanager

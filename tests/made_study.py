@@ -16,6 +16,9 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from rine import params
+from rine.params import Params
+from rine.paths import Paths
+from rine.report.study import Study, gather
 from rine.scores import ImageScores, read_scores, summarise, write_scores
 
 ROOT = Path(__file__).parents[1]
@@ -40,8 +43,35 @@ SMALL = replace(
     epochs=replace(STUDY.epochs, epochs=(1, 3, 5, 10)),
     ldm=replace(STUDY.ldm, epochs=(1, 3, 5), xi=(0.1, 0.2), proj_dim=(64, 128)),
 )
+# one setting beside LDM, one ablation: for what does not hang on how many there are
+FEW = replace(
+    SMALL,
+    settings={"four_class": SMALL.settings["four_class"]},
+    best=replace(SMALL.best, models={name: SMALL.best.models[name] for name in ("four_class", "ldm")}),
+    ablate=replace(SMALL.ablate, variants={"importance": SMALL.ablate.variants["importance"]}),
+)
 SEEDS = SMALL.seeds
 GRID = [*product(SMALL.grid.xi, SMALL.grid.q, SMALL.grid.proj_dim, SEEDS)]
+
+
+def places(folder: Path) -> Paths:
+    """Where a study in `folder` lies."""
+    return Paths(
+        folder / "artifacts", folder / "metrics", folder / "plots", folder / "report", folder / "published",
+        folder / "timings.json", folder / "plots.html",
+    )  # fmt: skip
+
+
+def study_in(folder: Path, params: Params = SMALL) -> Study:
+    return gather(params, folder / "artifacts", folder / "published", folder / "timings.json")
+
+
+def write_for_report(folder: Path, study: Params = SMALL) -> None:
+    """All that a report of the study reads, and DVC's page, which takes a second to make."""
+    write_study(folder / "artifacts", study)
+    write_published(folder / "published")
+    (folder / "timings.json").write_text('{"prepare": 1.5, "cache@tiny_28-train": 20.25}')
+    (folder / "plots.html").write_text('<p class="notice" role="note">Sample study. ' + SMALL.about.strip() + "</p>")
 
 
 def images() -> pd.DataFrame:
@@ -92,65 +122,68 @@ def write_stage(folder: Path, runs: list[dict[str, object]], study: str | None =
 
 
 def write_settings(
-    folder: Path, runs: Callable[[tuple[str, ...]], list[dict[str, object]]], strength: float = 1.2
+    folder: Path, study: Params, runs: Callable[[tuple[str, ...]], list[dict[str, object]]], strength: float = 1.2
 ) -> None:
     """A folder for each setting, and one table for all."""
     tables = []
-    for name, classes in SMALL.settings.items():
+    for name, classes in study.settings.items():
         write_stage(folder / name, runs(classes), "grid", strength)
         tables.append(read_scores(folder / name / "scores.csv"))
     write_scores(pd.concat(tables), folder / "scores.csv")
 
 
-def write_study(artifacts: Path) -> None:
+def write_study(artifacts: Path, study: Params = SMALL) -> None:
     """Everything that the stages of the sample study leave for the report; made once, and copied from then on."""
-    shutil.copytree(Path(_made().name), artifacts, dirs_exist_ok=True)
+    shutil.copytree(Path(_made(study is FEW).name), artifacts, dirs_exist_ok=True)
 
 
 @functools.cache
-def _made() -> tempfile.TemporaryDirectory[str]:
+def _made(few: bool) -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory()
-    _write_study(Path(folder.name))
+    _write_study(Path(folder.name), FEW if few else SMALL)
     return folder
 
 
-def _write_study(artifacts: Path) -> None:
+def _write_study(artifacts: Path, study: Params) -> None:
     write_index(artifacts / "index")
-    settings = list(SMALL.settings.items())
-    for encoder, (name, classes) in product(SMALL.encoders, settings):
-        backbone = SMALL.encoders[encoder].name
+    settings = list(study.settings.items())
+    for encoder, (name, classes) in product(study.encoders, settings):
+        backbone = study.encoders[encoder].name
         runs = [run("grid", classes, s, xi=x, q=q, d=d, backbone=backbone) for x, q, d, s in GRID]
         write_stage(artifacts / "grid" / f"{encoder}-{name}", runs, "grid")
         shares = [{"xi": x, "q": q, "proj_dim": d, "seed": s, "block": 1, "share": 1.0} for x, q, d, s in GRID]
         pd.DataFrame(shares).to_csv(artifacts / "grid" / f"{encoder}-{name}" / "importance.csv", index=False)
     everything = [(classes, seed) for _, classes in settings for seed in SEEDS]
-    ldm = product(SMALL.ldm.epochs, SMALL.ldm.xi, SMALL.ldm.q, SMALL.ldm.proj_dim, SEEDS)
+    ldm = product(study.ldm.epochs, study.ldm.xi, study.ldm.q, study.ldm.proj_dim, SEEDS)
     write_stage(
         artifacts / "ldm",
         [run("ldm", (), s, xi=x, q=q, d=d, epochs=e) for e, x, q, d, s in ldm],
         "ldm",
     )
-    longer = lambda c: [run("epochs", c, s, epochs=e) for s, e in product(SEEDS, SMALL.epochs.epochs)]  # noqa: E731
-    write_settings(artifacts / "epochs", longer)
-    shares = SMALL.dataset_size.fractions
+    longer = lambda c: [run("epochs", c, s, epochs=e) for s, e in product(SEEDS, study.epochs.epochs)]  # noqa: E731
+    write_settings(artifacts / "epochs", study, longer)
+    shares = study.dataset_size.fractions
     write_settings(
-        artifacts / "dataset_size", lambda c: [run("dataset_size", c, s, fraction=f) for s, f in product(SEEDS, shares)]
+        artifacts / "dataset_size",
+        study,
+        lambda c: [run("dataset_size", c, s, fraction=f) for s, f in product(SEEDS, shares)],
     )
-    for variant in SMALL.ablate.variants:
+    for variant in study.ablate.variants:
         write_settings(
             artifacts / "ablate" / variant,
+            study,
             lambda c, variant=variant: [run("ablate", c, seed, variant=variant) for seed in SEEDS],  # type: ignore[misc]
             0.6,
         )
     write_stage(artifacts / "validate", [run("validate", c, s) for c, s in [*everything, *(((), s) for s in SEEDS)]])
-    widest = max(SMALL.settings.values(), key=len)
+    widest = max(study.settings.values(), key=len)
     none = dict.fromkeys(("xi", "q", "d", "batch_size", "lr", "epochs"))
     names = ("linear_last", "linear_all", "nearest")
     write_stage(
         artifacts / "validate" / "baselines",
         [run("validate", widest, 0, variant=f"baseline:{name}", **none) for name in names], "grid", 0.8,
     )  # fmt: skip
-    kinds = [run("perturb", c, s, variant=f"perturb:{k}") for (c, s), k in product(everything, SMALL.perturb.kinds)]
+    kinds = [run("perturb", c, s, variant=f"perturb:{k}") for (c, s), k in product(everything, study.perturb.kinds)]
     write_stage(artifacts / "perturb", kinds, "grid", 0.7)
     sweep = product(("jpeg:90", "jpeg:50", "jpeg:20", "blur:1", "blur:3"), everything)
     write_stage(
@@ -159,14 +192,16 @@ def _write_study(artifacts: Path) -> None:
         "grid",
         0.5,
     )
-    write_rules(artifacts / "select" / "rules.csv")
-    write_models(artifacts)
+    write_rules(artifacts / "select" / "rules.csv", study)
+    write_models(artifacts, study)
 
 
 def write_index(folder: Path) -> None:
     """Test sets and what the doctor found; the files of stylegan give their class away."""
     folder.mkdir(parents=True)
     TEST_SETS.to_csv(folder / "test_sets.csv", index=False)
+    pictures = images()
+    pictures[pictures["split"] == "test"].to_csv(folder / "test.csv", index=False)
     facts = {"formats": "JPEG", "modes": "RGB", "exif": 0.0, "exact": 0, "near": 0, "exact_across": 1, "near_across": 0}
     spans = {f"{fact}_{of}": 256 for fact in ("width", "height") for of in ("min", "median", "max")}
     quality = {"jpeg_quality_min": 75, "jpeg_quality_median": 90, "jpeg_quality_max": 95}
@@ -199,12 +234,12 @@ RULES = {
 }
 
 
-def write_rules(path: Path) -> None:
+def write_rules(path: Path, study: Params) -> None:
     """What `select` leaves: the rules, and by generator the configuration that each of them chose."""
     path.parent.mkdir(parents=True)
     chosen = {"xi": 0.1, "q": 1, "proj_dim": 64, "epochs": 5}
     rules, each = [], []
-    for setting, encoder, (rule, acc) in product([*SMALL.settings, "ldm"], SMALL.encoders, RULES.items()):
+    for setting, encoder, (rule, acc) in product([*study.settings, "ldm"], study.encoders, RULES.items()):
         key = {"setting": setting, "encoder": encoder, "rule": rule}
         gap = acc and RULES["paper"] - acc
         rules.append(key | {"acc": acc, "ap": acc and acc + 0.05, "gap_acc": gap, "gap_ap": gap})
@@ -217,11 +252,11 @@ def write_rules(path: Path) -> None:
     pd.DataFrame(each).to_csv(path.with_name("generators.csv"), index=False)
 
 
-def write_models(artifacts: Path) -> None:
+def write_models(artifacts: Path, study: Params) -> None:
     """Headers of the stored models, importance of blocks, embeddings."""
     calibration = {"scale": 1.1, "bias": 0.1, "threshold_fpr1": 1.5, "threshold_fpr5": 1.0, "n": 48, "reason": ""}
     header = {"rine": json.dumps({"meta": {"calibration": calibration}})}
-    for model in SMALL.best.models:
+    for model in study.best.models:
         folder = artifacts / "best" / model
         folder.mkdir(parents=True)
         save_file({"alpha": np.zeros(1, np.float32)}, folder / "model.safetensors", metadata=header)

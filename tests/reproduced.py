@@ -93,6 +93,7 @@ def repro(folder: Path, *targets: str, kill: Moment = _never, everything: bool =
                     timer.start()
         if timer:
             timer.cancel()
+            timer.join()  # it may be killing just now: what is waited for first is no process any more
     if process.returncode == -signal.SIGKILL:
         return Repro(began, killed[0])
     words = "".join(said)

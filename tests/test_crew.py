@@ -32,11 +32,14 @@ class Machine:
     def __init__(self, host: str, work: Callable[[str, Any], Done], unfit: str = "") -> None:
         self.host, self.work, self.unfit, self.alive = host, work, unfit, True
         self.threads = ThreadPoolExecutor(2)
-        self.start = _Method(lambda: self._ask(None))
-        self.do = _Method(lambda item: self._ask(item))
+        self.start = _Method(self._started)
+        self.do = _Method(lambda item: self.threads.submit(self._answer, item))
 
-    def _ask(self, item: bytes | None) -> Future[Any]:
-        return self.threads.submit(self._answer, item)
+    def _started(self) -> Future[Any]:
+        """At once, so that which machine is the first is no chance."""
+        ready: Future[Any] = Future()
+        ready.set_result(self._answer(None))
+        return ready
 
     def _answer(self, item: bytes | None) -> Told:
         if self.unfit:

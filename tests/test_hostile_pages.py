@@ -18,7 +18,7 @@ from PIL import Image
 
 import tiny_model
 from browser import launched
-from made_study import SMALL, write_published, write_study
+from made_study import FEW, write_published, write_study
 from rine import Detector
 from rine.paths import Paths
 from rine.report.section import Content, Figure, Section
@@ -58,16 +58,16 @@ def test_no_name_of_a_study_runs_in_its_report(browser: Any, tmp_path: Path, mon
         "rine.stages.report.render",
         lambda report, notice="": {f.key: PIXEL for content in report.values() for f in content.figures},
     )
-    write_study(tmp_path / "artifacts")
+    write_study(tmp_path / "artifacts", FEW)
     write_published(tmp_path / "published")
-    encoder = SMALL.encoders[SMALL.encoder].name
+    encoder = FEW.encoders[FEW.encoder].name
     for table in tmp_path.rglob("*.csv"):  # a generator, an encoder, a finding
         text = table.read_text()
         for name in ("stylegan", "StyleGAN", encoder, "could not be read"):
             text = text.replace(name, f"{name}{EVIL}")
         table.write_text(text)
-    encoders = {name: replace(each, name=f"{each.name}{EVIL}") for name, each in SMALL.encoders.items()}
-    study = replace(SMALL, about=f"About{EVIL}", encoders=encoders)
+    encoders = {name: replace(each, name=f"{each.name}{EVIL}") for name, each in FEW.encoders.items()}
+    study = replace(FEW, about=f"About{EVIL}", encoders=encoders)
     paths = Paths(
         *(tmp_path / name for name in ("artifacts", "metrics", "plots", "report", "published", "none", "plots.html"))
     )

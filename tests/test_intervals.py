@@ -142,6 +142,21 @@ def test_a_difference_of_nothing_could_be_chance() -> None:
     assert same.high > 0
 
 
+def test_a_difference_rests_on_one_picture_at_least_and_what_is_assumed_is_not_estimated() -> None:
+    weights, names = np.array([0.005, 0.005]), np.arange(100)
+
+    def apart(one: float) -> float:
+        """Half of the interval, in standard errors of a single picture, where one moves so much of it."""
+        moved = np.zeros((2, 100))
+        moved[0, 0] = one
+        found = difference(*[Estimate(0.9, each, weights, True, False, names) for each in moved], CONFIDENCE)
+        assert found is not None
+        return 100 * (found.high - found.low) / 2
+
+    assert apart(0.01) == pytest.approx(2.228, abs=0.001)  # of t with the fewest degrees, 10
+    assert apart(0.003) == pytest.approx(1.960, abs=0.01)
+
+
 def test_an_interval_says_that_its_pictures_are_too_few() -> None:
     for n, few in ((ENOUGH - 1, True), (ENOUGH, False)):
         scores = made(n, runs=2)

@@ -9,6 +9,8 @@ import pytest
 
 from made_study import run
 from rine.report.labels import label_settings, labels_of
+from rine.report.methods import methods_of
+from rine.report.reading import refuse_undrawn
 from rine.report.study import from_scores
 from rine.report.table import Table
 from rine.report.write import compile_report
@@ -67,6 +69,30 @@ def test_the_order_of_classes_makes_no_other_run(tmp_path: Path) -> None:
     path = written(tmp_path / "scores.csv", rows(classes="horse chair"), rows(classes="chair horse"))
     with pytest.raises(ScoresError, match="crn stands at line 2 already"):
         read_scores(path)
+
+
+def test_a_number_of_classes_that_is_left_out_is_that_of_their_names(tmp_path: Path) -> None:
+    path = written(tmp_path / "scores.csv", rows(), rows(n_classes=None, acc=0.9))
+    with pytest.raises(ScoresError, match="crn stands at line 2 already"):
+        read_scores(path)
+
+
+@pytest.mark.parametrize("own", [{"study": "detect"}, {"study": "validate", "variant": "MyDetector"}])
+def test_runs_of_a_method_that_differ_have_rows_of_their_own(tmp_path: Path, own: dict[str, object]) -> None:
+    """By their means alone: a method is told apart as our models are, and its name stands there once."""
+    alike = {"training_set": "mine", "classes": "", "n_classes": None, **own}
+    study = from_scores(written(tmp_path / "s.csv", rows(**alike), rows(**alike | {"epochs": 9}, acc=0.8)), tmp_path)
+    names = [method.name for method in methods_of(study)]
+    name = str(own.get("variant", "mine"))
+    before = f"{name}, " if "variant" in own else ""
+    assert names == [f"{before}mine, epochs {n}" for n in (5, 9)]
+
+
+@pytest.mark.parametrize("study", ["detect", "validate"])
+def test_a_methods_perturbed_pictures_are_no_method(tmp_path: Path, study: str) -> None:
+    path = written(tmp_path / "scores.csv", rows(study=study, variant="perturb:blur"))
+    with pytest.raises(ScoresError, match="nothing draws a row of study"):
+        refuse_undrawn(from_scores(path, tmp_path).all_scores, str(path))
 
 
 def test_a_grid_keeps_its_configurations_under_one_setting(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from made_study import SMALL, TEST_SETS, scored, write_stage, write_study
+from made_study import PICTURES, SMALL, TEST_SETS, scored, write_stage, write_study
 from made_study import run as made_run
 from rine.detectors.config import DetectorConfig
 from rine.paths import Paths
@@ -38,7 +38,7 @@ def write_detector(
     logits = (whole.logits + noise).astype(np.float32)[:, kept]
     scores = ImageScores(whole.runs, whole.images[kept].reset_index(drop=True), logits)
     scores.write(artifacts / "detect" / name)
-    about = {"kind": "onnx", "gives": "logit", "asked": len(kept), "scored": int(kept.sum())}
+    about = {"kind": "onnx", "gives": "logit"}
     (artifacts / "detect" / name / "detector.json").write_text(json.dumps(about | {"no_threshold": no_threshold}))
     faults = whole.images.loc[~kept, ["path", "source", "label"]].assign(view="", reason="no answer in 20 s")
     faults.to_csv(artifacts / "detect" / name / "faults.csv", index=False)
@@ -116,9 +116,10 @@ def test_a_methods_numbers_are_those_of_its_pictures(artifacts: Path, content: C
 def test_what_was_not_scored_is_counted_and_a_dash_has_its_reason(artifacts: Path, content: Content) -> None:
     table = table_of(content, "methods_grid")
     shown = cells(table)
-    n = len(ImageScores.read(artifacts / "detect" / "shy").images)
-    n_all = len(ImageScores.read(artifacts / "detect" / "method0").images)
-    assert shown.loc["shy", "pictures10"] == f"{n} of {n_all}"
+    # pictures of the table's test sets, of ours and of any other: no validation picture, none of the other study
+    sources = TEST_SETS.loc[TEST_SETS["study"] == "grid", ["real", "fake"]].nunique().sum()
+    assert shown.loc["shy", "pictures10"] == f"{sources * (PICTURES - 5)} of {sources * PICTURES}"
+    assert shown.loc["method0", "pictures10"] == shown.loc["4-class", "pictures10"] == str(sources * PICTURES)
     assert shown.loc["shy", "s11"] == "0.250"
     left_out = [line for line in content.text if line.startswith("shy left out")]
     assert "no answer in 20 s" in left_out[0], content.text
@@ -145,7 +146,9 @@ def test_differences_are_on_the_pictures_that_both_have_scored(artifacts: Path) 
     row = cells(table).loc["twin (theirs)"]
     if base == "1-class":
         assert (row["Acc.5"], row["AP6"]) == ("0.0", "0.0")
-    assert row["pictures10"] == str(int(some.sum()))
+    of_grid = pd.unique(TEST_SETS.loc[TEST_SETS["study"] == "grid", ["real", "fake"]].to_numpy().ravel())
+    here = (images["split"] == "test") & images["source"].isin(of_grid)
+    assert row["pictures10"].startswith(f"{here.sum()} of ")
 
     images["path"] = "elsewhere/" + images["path"]
     ImageScores(runs, images, one_class.logits[:, some]).write(folder)

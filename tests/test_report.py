@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Mapping
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +14,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from made_study import SMALL, TEST_SETS, write_index, write_published, write_stage, write_study
+from made_study import FEW, SMALL, TEST_SETS, places, study_in, write_for_report
+from page_of_report import Page
 from rine.drawing import png, styled
 from rine.evaluation.intervals import interval
-from rine.paths import Paths
 from rine.report.labels import label, labels_of
 from rine.report.page import as_markdown
-from rine.report.section import Content, Report, Section
+from rine.report.section import Report
 from rine.report.sections import SECTIONS
 from rine.report.sections.perturb import degradation
-from rine.report.study import Study, from_scores, gather
-from rine.report.table import Row, Table, text
-from rine.report.write import compile_report, figures_of, write_page
+from rine.report.study import Study
+from rine.report.write import compile_report, figures_of
 from rine.scores import ImageScores
-from rine.scores.table import ScoresError, read_scores
-from rine.stages.report import report_scores
+from rine.scores.table import read_scores
 from rine.stages.report import run as report
 
 ROOT = Path(__file__).parents[1]
@@ -40,37 +36,33 @@ FIGURES = {
 }  # fmt: skip
 
 
-def places(folder: Path) -> Paths:
-    return Paths(
-        folder / "artifacts", folder / "metrics", folder / "plots", folder / "report", folder / "published",
-        folder / "timings.json", folder / "plots.html",
-    )  # fmt: skip
-
-
-def study_in(folder: Path) -> Study:
-    return gather(SMALL, folder / "artifacts", folder / "published", folder / "timings.json")
-
-
 def encoders(pretrained: str) -> dict:
     return {name: replace(encoder, pretrained=pretrained) for name, encoder in SMALL.encoders.items()}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a whole study and its report."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+    """A folder with a whole study and its report, and what that was made of."""
     folder = tmp_path_factory.mktemp("study")
-    write_study(folder / "artifacts")
-    write_published(folder / "published")
-    (folder / "timings.json").write_text('{"prepare": 1.5, "cache@tiny_28-train": 20.25}')
-    (folder / "plots.html").write_text('<p class="notice" role="note">Sample study. ' + SMALL.about.strip() + "</p>")
-    line = report(SMALL, places(folder), latex=True)
+    write_for_report(folder)
+    compiled: list[Report] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "rine.stages.report.compile_report", lambda study: compiled.append(compile_report(study)) or compiled[0]
+        )
+        line = report(SMALL, places(folder), latex=True)
     assert line.endswith("30 tables, 15 figures")
-    return folder
+    return folder, compiled[0]
 
 
 @pytest.fixture(scope="module")
-def contents(whole: Path) -> Report:
-    return compile_report(study_in(whole))
+def whole(made: tuple[Path, Report]) -> Path:
+    return made[0]
+
+
+@pytest.fixture(scope="module")
+def contents(made: tuple[Path, Report]) -> Report:
+    return made[1]
 
 
 def section_of(study: Study, key: str) -> str:
@@ -78,57 +70,11 @@ def section_of(study: Study, key: str) -> str:
     return as_markdown("", "", [], compile_report(study, [each for each in SECTIONS if each.key == key]))
 
 
-def test_what_a_study_does_without_is_not_missed(tmp_path: Path) -> None:
-    study = replace(study_in(tmp_path), params=replace(SMALL, ldm=None))
-    assert "training on latent diffusion" in study_in(tmp_path).missing
-    assert "training on latent diffusion" not in study.missing
-    assert "ldm" not in {section.key for section in compile_report(study)}
-
-
 @pytest.fixture
 def copy(whole: Path, tmp_path: Path) -> Path:
     """The same study to be changed."""
     shutil.copytree(whole, tmp_path / "study")
     return tmp_path / "study"
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the figures out, where a test is about words and numbers."""
-    monkeypatch.setattr("rine.stages.report.render", lambda report, notice="": {})
-
-
-class Page(HTMLParser):
-    """What a page asks for, its tags in order, and rows of cells."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.open: list[str] = []
-        self.rows: list[list[str]] = []
-        self.ids: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.ids += [found["id"]] if found.get("id") else []
-        self.asked += [value or "" for name, value in attrs if name in {"src", "href"}]
-        if tag == "img":
-            self.images.append(found)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in {"th", "td"} and self.rows:
-            self.rows[-1].append("")
-        if tag not in {"meta", "img", "link", "br"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.rows and self.rows[-1] and {"th", "td"} & set(self.open):
-            self.rows[-1][-1] += data.strip()
 
 
 def test_every_figure_has_a_picture_and_its_data(whole: Path):
@@ -154,57 +100,58 @@ def test_the_page_needs_nothing_else(whole: Path):
     assert {asked[1:] for asked in page.asked if asked.startswith("#")} <= set(page.ids)
 
 
-def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_page_and_every_figure_of_the_sample_say_that_it_says_nothing(
+    whole: Path, contents: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     words = "say nothing about the method"
     assert (whole / "report" / "index.html").read_text().count(words) >= 2
     assert words in (whole / "report" / "report.md").read_text()
-    other = replace(SMALL, profile="paper", encoders=encoders("weights.pt"))
-    there = replace(places(whole), plots=whole / "other", page=whole / "other", metrics=whole / "other")
-    monkeypatch.setattr(
-        "rine.report.write.figures_of", lambda report: [f for f in figures_of(report) if f.key == "grid"]
-    )
-    report(other, there)
-    assert "notice" not in re.sub(r"<style>.*?</style>", "", (whole / "other" / "index.html").read_text(), flags=re.S)
-    assert (whole / "other" / "grid.png").read_bytes() != (whole / "plots" / "grid.png").read_bytes()
-    report(replace(SMALL, profile="own", encoders=encoders("random")), there, page_only=True)
-    assert "In this study every encoder has random weights" in (whole / "other" / "index.html").read_text()
+    [figure] = [figure for figure in figures_of(contents) if figure.key == "embeddings"]
+    assert (whole / "plots" / "embeddings.png").read_bytes() != png(styled(figure.draw)())
+    stamps: set[str] = set()
+    monkeypatch.setattr("rine.stages.report.render", lambda report, stamp: stamps.add(stamp) or {})
+    there = replace(places(whole), plots=tmp_path, page=tmp_path, metrics=tmp_path, plots_page=tmp_path / "plots.html")
+    there.plots_page.write_text("<!-- no notice -->")  # or it is made anew, which takes a second
+    report(replace(FEW, profile="paper", encoders=encoders("weights.pt")), there)
+    assert "notice" not in re.sub(r"<style>.*?</style>", "", (tmp_path / "index.html").read_text(), flags=re.S)
+    assert stamps == {""}
+    report(replace(FEW, profile="own", encoders=encoders("random")), there, page_only=True)
+    assert "In this study every encoder has random weights" in (tmp_path / "index.html").read_text()
+    assert stamps == {"", "Random weights: says nothing about the method"}
 
 
-def test_the_same_scores_give_the_same_files(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_same_scores_give_the_same_files_and_what_dvc_tracks_holds_no_time(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     drawn = {path.stem: path.read_bytes() for path in (whole / "plots").glob("*.png")}  # test_plots draws them twice
     few = ("ldm", "importance", "embeddings")
-    monkeypatch.setattr(
-        "rine.stages.report.render",
-        lambda report, notice: (
-            drawn | {f.key: png(styled(f.draw)(), notice) for f in figures_of(report) if f.key in few}
-        ),
-    )
-    again = replace(places(whole), plots=tmp_path / "plots", metrics=tmp_path / "metrics", page=tmp_path / "report")
+
+    def render(report: Report, notice: str) -> Mapping[str, bytes]:
+        return drawn | {f.key: png(styled(f.draw)(), notice) for f in figures_of(report) if f.key in few}
+
+    monkeypatch.setattr("rine.stages.report.render", render)
+    again = replace(
+        places(whole), plots=tmp_path / "plots", metrics=tmp_path / "metrics", page=tmp_path / "report",
+        timings=tmp_path / "timings.json",
+    )  # fmt: skip
+    again.timings.write_text((whole / "timings.json").read_text().replace("1.5", "777.75"))
     report(SMALL, again, latex=True)
     for folder in ("plots", "report", "metrics"):
         first = {p.relative_to(whole / folder): p.read_bytes() for p in (whole / folder).rglob("*") if p.is_file()}
         second = {
             p.relative_to(tmp_path / folder): p.read_bytes() for p in (tmp_path / folder).rglob("*") if p.is_file()
         }
-        assert first == second
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_what_dvc_tracks_holds_no_time(copy: Path):
-    for picture in (copy / "plots").glob("*.png"):
-        picture.unlink()
-    before = {p: p.read_bytes() for folder in ("plots", "metrics") for p in (copy / folder).rglob("*") if p.is_file()}
-    (copy / "timings.json").write_text('{"prepare": 99}')
-    report(SMALL, places(copy))
-    assert {path: path.read_bytes() for path in before} == before
-    assert "99.0" in (copy / "report" / "index.html").read_text()
+        timed = {path for path in second if b"777.8" in second[path]}
+        assert {path.name for path in timed} == ({"index.html", "report.md", "timings.tex"} & {p.name for p in first})
+        times = {path: second[path].replace(b"777.8", b"1.5").replace(b"798.0", b"21.8") for path in timed}
+        assert first == second | times  # a stage's, and the sum
 
 
 def test_page_only_touches_nothing_that_dvc_tracks(copy: Path):
     shutil.rmtree(copy / "metrics")
     before = {path: path.stat().st_mtime_ns for path in (copy / "plots").iterdir()}
     shutil.rmtree(copy / "report")
-    report(SMALL, places(copy), page_only=True)
+    report(FEW, places(copy), page_only=True)
     assert (copy / "report" / "index.html").is_file()
     assert not (copy / "metrics").exists()
     assert {path: path.stat().st_mtime_ns for path in (copy / "plots").iterdir()} == before
@@ -275,8 +222,8 @@ def test_findings_stand_at_the_numbers_they_concern(whole: Path):
 
 @pytest.mark.parametrize(("mode", "words"), [("paper", "as the paper describes them"), ("reference", "published code")])
 def test_the_mode_of_the_perturbations_is_named(whole: Path, mode: str, words: str):
-    params = replace(SMALL, perturb=replace(SMALL.perturb, mode=mode))
-    text = section_of(replace(study_in(whole), params=params), "perturb")
+    params = replace(FEW, perturb=replace(FEW.perturb, mode=mode))
+    text = section_of(study_in(whole, params), "perturb")
     assert f"Mode: {mode} (" in text
     assert words in text
 
@@ -320,7 +267,6 @@ def test_nothing_is_said_of_a_threshold_that_was_not_fitted(copy: Path):
     assert f"– in 1-class: {lacking}: not calibrated: {reason}." in section_of(study, "metrics")
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_published_rules_are_those_on_the_same_test_sets(copy: Path):
     study = study_in(copy)
     assert set(study.published["generator"]) <= set(study.all_scores["generator"])
@@ -328,75 +274,6 @@ def test_published_rules_are_those_on_the_same_test_sets(copy: Path):
     extra = study.published.assign(generator=study.published["generator"] + "-elsewhere", acc=0.1, ap=0.1)
     more = replace(study, published=pd.concat([study.published, extra], ignore_index=True))
     pd.testing.assert_frame_equal(more.published_rules, whole)
-
-
-@pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(
-    ("gone", "words"),
-    [
-        (["grid"], ["the grid"]),
-        (["epochs", "dataset_size"], ["longer training", "smaller training sets"]),
-        (["ablate", "perturb"], ["ablations", "perturbations"]),
-        (["ldm"], ["training on latent diffusion"]),
-        (["validate"], ["the chosen models"]),
-        (["select", "best"], []),
-        (["index"], []),
-    ],
-)
-def test_a_study_without_some_stage_is_reported_and_says_so(copy: Path, gone: list[str], words: list[str]):
-    for stage in gone:
-        shutil.rmtree(copy / "artifacts" / stage)
-    assert (copy / "plots" / "epochs.png").is_file()
-    line = report(SMALL, places(copy))
-    text = (copy / "report" / "report.md").read_text()
-    for each in words:
-        assert each in line
-        assert f"Not in this report, since it has not been run: {each}" in text
-    Page((copy / "report" / "index.html").read_text())
-    if "epochs" in gone:
-        assert not (copy / "plots" / "epochs.png").exists()
-
-
-def test_a_study_of_nothing_is_a_report_that_says_so(tmp_path: Path):
-    line = report(SMALL, places(tmp_path))
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "0 figures" in line
-    assert text.count("Not in this report") == 7
-    assert "No model has been scored on the test sets yet." in text
-
-
-def test_scores_alone_make_every_table_and_figure_they_can(whole: Path, tmp_path: Path):
-    published = ROOT / "pipeline" / "published"
-    there = replace(places(tmp_path), published=published)
-    line = report_scores(published / "scores.csv", there, latex=True)
-    assert "6 figures" in line
-    assert {path.stem for path in (tmp_path / "report" / "figures").iterdir()} == {
-        "rules", "generators", "epochs", "ldm", "grid", "head_size",
-    }  # fmt: skip
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "| **4-class** | **91.5** | **91.5** | **87.8** | **91.5** | **+3.6** |" in text
-    assert not (tmp_path / "plots").exists()
-    latex = {path.stem for path in (tmp_path / "report" / "latex").iterdir()}
-    assert {"headline", "generators_acc", "generators_ap", "ldm_acc", "head_sizes", "epochs"} <= latex
-
-
-def test_another_method_without_hyper_parameters_is_laid_beside(tmp_path: Path):
-    there = replace(places(tmp_path), published=ROOT / "pipeline" / "published")
-    theirs = read_scores(there.published / "scores.csv").query("study == 'grid' and classes == 'horse'").head(20)
-    empty = dict.fromkeys(["xi", "q", "d", "batch_size", "lr", "epochs", "val_acc", "val_loss"])
-    theirs.assign(study="validate", backbone="ResNet-50", **empty).to_csv(tmp_path / "mine.csv", index=False)
-    assert "1 figures" in report_scores(tmp_path / "mine.csv", there)
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "| ProGAN | 95.9 | 99.8 | −4.0 |" in text
-
-
-def test_scores_that_cannot_be_used_name_line_and_column(tmp_path: Path):
-    there = replace(places(tmp_path), published=ROOT / "pipeline" / "published")
-    text = (there.published / "scores.csv").read_text().splitlines()
-    broken = tmp_path / "broken.csv"
-    broken.write_text("\n".join([*text[:5], text[5].rsplit(",", 1)[0] + ",nan"]))
-    with pytest.raises(ScoresError, match=r"line 6, column ap"):
-        report_scores(broken, there)
 
 
 def test_a_setting_is_told_from_another_with_as_many_classes():
@@ -414,22 +291,6 @@ def test_a_setting_of_ones_own_is_called_by_its_name():
     assert label("progan", ["horse"], known) == "1-class"
 
 
-def test_scores_of_an_earlier_study_are_not_picked_up(copy: Path):
-    shutil.copytree(copy / "artifacts" / "grid" / "tiny_28-one_class", copy / "artifacts" / "grid" / "old-one_class")
-    before = len(study_in(copy).scores("grid"))
-    shutil.rmtree(copy / "artifacts" / "grid" / "old-one_class")
-    assert len(study_in(copy).scores("grid")) == before
-
-
-def test_one_test_set_and_one_setting_are_enough(tmp_path: Path):
-    from made_study import run
-
-    write_index(tmp_path / "artifacts" / "index")
-    runs = [run("validate", ("horse",), 0)]
-    write_stage(tmp_path / "artifacts" / "validate", runs, "ldm")
-    assert "figures" in report(SMALL, places(tmp_path))
-
-
 def test_latex_has_a_file_for_each_table(whole: Path, contents: Report):
     tables = [table.key for content in contents.values() for table in content.tables]
     assert len(set(tables)) == len(tables)
@@ -441,50 +302,6 @@ def test_tables_have_a_cell_for_each_column(contents: Report):
         for table in content.tables:
             assert {len(row.cells) for row in table.rows} == {len(table.columns)}, table.key
             assert not table.groups or sum(span for _, span in table.groups) == len(table.columns), table.key
-
-
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.key)
-def test_a_section_is_made_of_the_folders_that_it_names(
-    whole: Path, contents: Report, tmp_path: Path, section: Section
-):
-    for name in ("published", "timings.json"):
-        (tmp_path / name).symlink_to(whole / name)
-    (tmp_path / "artifacts").mkdir()
-    for name in section.reads:
-        (tmp_path / "artifacts" / name).symlink_to(whole / "artifacts" / name)
-    alone, among_all = section.make(study_in(tmp_path)), contents.get(section)
-    if section.key in {"detectors", "one_class", "left_out"}:  # this study names none
-        assert alone is among_all is None
-        return
-    assert alone is not None
-    assert among_all is not None
-    for part in ("text", "tables", "warnings"):
-        assert getattr(alone, part) == getattr(among_all, part)
-    assert [figure.key for figure in alone.figures] == [figure.key for figure in among_all.figures]
-    for one, other in zip(alone.figures, among_all.figures, strict=True):
-        pd.testing.assert_frame_equal(one.data, other.data)
-
-
-def test_dvc_runs_the_report_again_where_a_folder_that_a_section_names_changed():
-    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["deps"]
-    folders = {dep.removeprefix("artifacts/") for dep in deps if dep.startswith("artifacts/")}
-    assert folders == {folder for section in SECTIONS for folder in section.reads}
-
-
-def test_a_section_of_ones_own_is_one_record(whole: Path, tmp_path: Path):
-    def count(study: Study) -> Content:
-        table = Table("sets", "Sets", ["Family"], [Row([text(name)]) for name in study.test_sets["family"].unique()])
-        return Content([f"{len(study.test_sets)} test sets"], [table])
-
-    own = Section("own", "A section of one's own", ("index",), count)
-    silent = Section("silent", "Nothing to say", (), lambda study: None)
-    made = compile_report(study_in(whole), [own, silent])
-    assert list(made) == [own]
-    write_page("Own", "", [], made, {}, tmp_path)
-    page = Page((tmp_path / "index.html").read_text())
-    assert "section-own" in page.ids
-    assert ["own"] in page.rows
-    assert "7 test sets" in (tmp_path / "report.md").read_text()
 
 
 def test_dvc_plots_are_what_the_report_writes(whole: Path):
@@ -501,16 +318,3 @@ def test_dvc_plots_are_what_the_report_writes(whole: Path):
             named.add(file.stem)
             assert column in pd.read_csv(whole / file), (name, path, column)
     assert named == FIGURES
-
-
-def test_the_report_needs_no_torch():
-    code = "import sys, rine.stages.report; sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_from_scores_takes_the_better_encoder_of_the_grid():
-    study = from_scores(ROOT / "pipeline" / "published" / "scores.csv", ROOT / "pipeline" / "published")
-    assert study.encoder == "ViT-L/14"
-    assert study.missing == [
-        "longer training", "smaller training sets", "ablations", "the chosen models on every test set", "perturbations",
-    ]  # fmt: skip

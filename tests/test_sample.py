@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -151,12 +152,11 @@ def test_a_worker_ends_with_who_started_it(monkeypatch):
     assert ended.wait(10)
 
 
-def test_a_file_that_went_missing_is_made_again(tmp_path):
-    make_sample(tmp_path, TINY, workers=1)
-    before = contents(tmp_path)
-    (tmp_path / pictures(TINY)[3].path).unlink()
-    assert make_sample(tmp_path, TINY, workers=1)["new"] == 1
-    assert contents(tmp_path) == before
+def test_a_file_that_went_missing_is_made_again(sample, tmp_path):
+    there = Path(shutil.copytree(sample, tmp_path / "data"))
+    (there / pictures(TINY)[3].path).unlink()
+    assert make_sample(there, TINY, workers=1)["new"] == 1
+    assert contents(there) == contents(sample)
 
 
 def _stranger(root: Path) -> None:

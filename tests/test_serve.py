@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
 from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import ServeSettings  # noqa: E402
-from served import Slow, png, post, raw, served, small_server, tiny_detector  # noqa: E402  needs what was just asked for
+from served import Slow, png, post, raw, served, small_server, tiny_detector, until, waiting  # noqa: E402  needs what was just asked for
 
 detector, url = tiny_detector, small_server
 
@@ -104,11 +103,9 @@ def test_pictures_whose_clients_left_are_not_judged(detector: Detector) -> None:
             answers = list(pool.map(lambda _: post(url, ("a.png", png(1))).status_code, range(12)))
         assert answers == [408] * 12
         slow.go.set()
-        until = time.monotonic() + 10
-        while httpx.get(f"{url}/health").json()["waiting"] and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: waiting(url) == 0)
         assert slow.judged < 12
-        assert post(url, ("a.png", png(1))).status_code == 200
+        until(lambda: post(url, ("a.png", png(1))).status_code == 200)  # half a second is little on a busy machine
 
 
 def test_an_error_of_the_model_is_that_pictures_and_poisons_no_batch(detector: Detector) -> None:
@@ -122,9 +119,7 @@ def test_an_error_of_the_model_is_that_pictures_and_poisons_no_batch(detector: D
     fails = Fails(detector)
     with served(fails, ServeSettings(seconds=30)) as url, ThreadPoolExecutor(6) as pool:  # type: ignore[arg-type]
         answers = [pool.submit(post, url, (name, png(1))) for name in ("a", "b", "bad", "c", "d")]
-        until = time.monotonic() + 10
-        while httpx.get(f"{url}/health").json()["waiting"] < 5 and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: waiting(url) == 5)
         fails.go.set()
         assert [answer.result().status_code for answer in answers] == [200, 200, 422, 200, 200]
         assert "RuntimeError" in answers[2].result().json()["results"][0]["error"]

@@ -57,6 +57,7 @@ def page(browser: Any, url: str) -> Iterator[Page]:
     page.on("request", lambda request: request.url.startswith((url, "blob:", "data:")) or failures.append(request.url))
     page.on("console", lambda line: "Content Security Policy" in line.text and failures.append(line.text))
     page.goto(url)
+    drawn(page)
     yield page
     context.close()
     assert failures == []
@@ -71,13 +72,15 @@ def pictures(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def drop(page: Page, *paths: Path) -> None:
-    """Drop files on the page as a file manager does.
-
-    Chromium throws simulated input away while a page has drawn nothing yet, so it is sent until the page has had it.
-    """
-    page.evaluate("() => { window.drops = 0; addEventListener('drop', () => { window.drops += 1; }, true); }")
+def drawn(page: Page) -> None:
+    """Wait until the page has been drawn: before, Chromium throws simulated input away."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files on the page as a file manager does; it is sent until the page has had it."""
+    page.evaluate("() => { window.drops = 0; addEventListener('drop', () => { window.drops += 1; }, true); }")
+    drawn(page)
     client = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for _ in range(5):
@@ -102,7 +105,7 @@ def test_a_dropped_picture_gets_its_verdict(page: Page, pictures: list[Path], de
     expect(row.locator("h3")).to_have_text("03.jpg")
     expect(row.locator(".figures")).to_contain_text(f"{100 * (expected.probability or 0):.1f} %")
     expect(page.locator("#status")).to_have_text(f"Done: 1 picture, 1 {expected.verdict}")
-    page.wait_for_timeout(400)  # the bar grows
+    page.evaluate("() => Promise.all(document.getAnimations().map((each) => each.finished))")  # the bar grows
     share = row.locator(".meter span").bounding_box()["width"] / row.locator(".meter").bounding_box()["width"]
     assert share == pytest.approx(expected.probability, abs=0.02)
 

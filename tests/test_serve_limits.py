@@ -115,9 +115,7 @@ def test_a_full_queue_is_a_429_and_what_waits_is_judged(detector: Detector) -> N
     slow = Slow(detector)
     with served(slow, ServeSettings(queue=3, seconds=30)) as url, ThreadPoolExecutor(8) as pool:  # type: ignore[arg-type]
         first = [pool.submit(post, url, ("a.png", png(1))) for _ in range(3)]
-        until = time.monotonic() + 10
-        while httpx.get(f"{url}/health").json()["waiting"] < 3 and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: waiting(url) == 3)
         refused = post(url, ("a.png", png(1)))
         assert refused.status_code == 429
         assert int(refused.headers["Retry-After"]) > 0

@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from rine import params
 from rine.checks import check, missing_files
 from rine.encoder import Encoder, load
+from rine.encoder.catalogue import look_up
 from rine.encoder.config import EncoderConfig, TowerConfig
-from rine.encoder.facts import facts, remembered, token_shape
+from rine.encoder.facts import counted, facts, remembered, token_shape
 from rine.encoder.random_weights import draw
+from rine.encoder.rows import layout
+from rine.encoder.vit import ViT
 from towers import OWN, TOWERS, built, entry, pictures, tokens_of
 
 
@@ -185,6 +188,29 @@ def test_what_cannot_work_says_why_and_what_to_name_before_anything_runs(how: di
     with pytest.raises(params.ParamsError) as refused:
         check(replace(study, encoder="a", encoders=encoders))
     assert re.fullmatch(f"params: encoders.b: .*{says}.*", str(refused.value))  # one line
+
+
+PLAIN = TowerConfig(image_size=40, patch_size=8, width=32, layers=3, head_width=16, registers=1)
+COSTS = [
+    {"model": "ViT-L-14-quickgelu"},
+    {"model": "ViT-M-16-alt", "token": "pooled"},  # whose blocks have a scale
+    {"model": "ViT-B-32", "blocks": (2, 5), "token": "mean"},
+    {"model": OWN, "token": "mean", "tap": "block"},
+    {"model": PLAIN, "blocks": (2,)},
+    {"model": PLAIN, "token": "cls+registers", "tap": "block_normed"},
+    {"model": replace(PLAIN, image_size=16)},  # with fewer rows than the last block asks
+]
+
+
+@pytest.mark.parametrize("how", COSTS)
+def test_what_a_plain_tower_costs_is_known_without_it(how: dict) -> None:
+    config = entry(**how)
+    shape = look_up(config).shape
+    assert shape is not None
+    with torch.device("meta"):
+        body = ViT(shape, *layout(look_up(config), config)).eval()
+    seen = facts(config)
+    assert (seen.parameters, seen.operations) == counted(body, shape.image_size)
 
 
 def test_what_a_tower_gives_is_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

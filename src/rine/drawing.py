@@ -127,6 +127,10 @@ def png(figure: Figure, notice: str = "") -> bytes:
     """A PNG whose bytes depend on nothing but the drawing. `notice` is printed in it, since figures travel alone."""
     if notice:
         figure.suptitle(notice, x=0.995, ha="right", fontsize=7, color="#8a5200")
+    if layout := figure.get_layout_engine():  # or the whole figure is drawn twice, once to lay it out
+        figure.dpi = matplotlib.rcParams["savefig.dpi"]
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -47,10 +47,10 @@ def write(
         write_scores(table, out / "scores.csv")
     for folder, images, views in _views(rows, logits):
         _folder(name, config, images, views).write(out / folder)
-    about = {"kind": config.kind, "gives": config.gives or "logit", "asked": int(plain.sum())}
-    about |= {"scored": int((plain & scored).sum()), "no_threshold": no_threshold}
+    about = {"kind": config.kind, "gives": config.gives or "logit", "no_threshold": no_threshold}
     (out / "detector.json").write_text(json.dumps(about, indent=2) + "\n")
-    counts = {"asked": len(rows), "scored": int(scored.sum())}
+    test = plain & (rows["split"] == "test").to_numpy()
+    counts = {"test_pictures": int(test.sum()), "scored": int((test & scored).sum()), "left_out": len(faults)}
     return counts | {key: value for key, value in headline(table).items() if key == "mean"}
 
 

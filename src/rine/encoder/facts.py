@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from rine.encoder.catalogue import Tower, look_up
+from rine.encoder.catalogue import Shape, Tower, look_up
 from rine.encoder.config import EncoderConfig, TowerConfig
-from rine.encoder.rows import layout, tokens
+from rine.encoder.rows import QUERIES, Rows, layout, tokens
 from rine.files import note, noted
 from rine.paths import store_folder
 
@@ -64,36 +64,47 @@ def remembered(config: EncoderConfig) -> tuple[int, int, int]:
 
 
 def facts(config: EncoderConfig) -> Facts:
-    """All of it, from a tower without numbers; raises `ValueError` for an entry that gives no tokens."""
+    """All of it, of a plain tower without importing torch; raises `ValueError` for an entry that gives no tokens."""
+    tower = look_up(config)
+    if tower.shape is not None:
+        rows, blocks = layout(tower, config)
+        width, there = tower.shape.width, tokens(tower.shape.cls, tower.shape.registers)
+        return Facts(
+            tower, tower.shape.layers, width, there, len(blocks), rows.n * width, *_cost(tower.shape, rows, blocks[-1])
+        )
+    body = _sketch(tower, config)
+    depth, width, cls, registers = body.made_of
+    there = tokens(cls, registers)
+    return Facts(tower, depth, width, there, len(body.blocks), body.width, *counted(body, tower.image_size))
+
+
+def _cost(shape: Shape, rows: Rows, last: int) -> tuple[int, float]:
+    """What `counted` counts of a plain tower up to this block, by arithmetic."""
+    D, hidden, patches = shape.width, int(shape.width * shape.mlp_ratio), (shape.image_size // shape.patch_size) ** 2
+    T, pixels, scale = shape.cls + shape.registers + patches, 3 * shape.patch_size**2, shape.layer_scale is not None
+    n_mlps = last - (rows.tap == "norm2")
+    around = D * (pixels + T + shape.cls + 2 * shape.ln_pre + 2 * (rows.tap == "block_normed"))
+    parameters = around + last * D * (4 * D + 8 + scale) + n_mlps * (D * (2 * hidden + 1 + scale) + hidden)
+    attention = 8 * T * D * D + 4 * T * T * D
+    operations = 2 * patches * pixels * D + last * attention + n_mlps * 4 * T * D * hidden
+    if rows.tap == "norm2" and rows.token == "cls":
+        asked = min(QUERIES, T)
+        operations += 4 * (T + asked) * D * D + 4 * asked * T * D - attention
+    return parameters, float(operations)
+
+
+def counted(body: ViT | Hooked, size: int) -> tuple[int, float]:
+    """Parameters of a tower, and the operations of its matrix products for a picture, from one without numbers."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    tower = look_up(config)
-    body = _sketch(tower, config)
-    size = tower.image_size
     body.requires_grad_(False)  # the counter looks for gradients otherwise
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         body(torch.zeros(1, 3, size, size, device="meta"))
-    depth, width, cls, registers = body.made_of
-    return Facts(
-        tower,
-        depth,
-        width,
-        tokens(cls, registers),
-        len(body.blocks),
-        body.width,
-        sum(parameter.numel() for parameter in body.parameters()),
-        float(counter.get_total_flops()),
-    )
+    return sum(parameter.numel() for parameter in body.parameters()), float(counter.get_total_flops())
 
 
-def _sketch(tower: Tower, config: EncoderConfig) -> ViT | Hooked:
-    import torch
-
+def _sketch(tower: Tower, config: EncoderConfig) -> Hooked:
     from rine.encoder import hooked
-    from rine.encoder.vit import ViT
 
-    if tower.shape is None:
-        return hooked.sketch(tower, config)
-    with torch.device("meta"):
-        return ViT(tower.shape, *layout(tower, config)).eval()
+    return hooked.sketch(tower, config)

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Of a plain tower's last block with CLS tokens: the CLS row, and some more, since products of fewer rows sum in another
+# order by place
+QUERIES = 16
+
+
 class UnusableTower(ValueError):
     """A tower that gives no such tokens; the message says why, and what to name instead."""
 

@@ -14,10 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rine.encoder.catalogue import Shape
-from rine.encoder.rows import Rows
-
-# Queries of the last block: the CLS row, and some more, since products of fewer rows sum in another order by place
-_QUERIES = 16
+from rine.encoder.rows import QUERIES, Rows
 
 
 class _Block(nn.Module):
@@ -74,7 +71,7 @@ class _Block(nn.Module):
     def cls_row(self, x: Tensor) -> Tensor:
         """The CLS row (B, D) of `ln_2`, for which only few rows need ask a query."""
         B, T, D = x.shape
-        Q = min(_QUERIES, T)
+        Q = min(QUERIES, T)
         y = _norm(self.ln_1, x)
         weight, bias = self.attn.in_proj_weight, self.attn.in_proj_bias
         q = F.linear(y[:, :Q], weight[:D], bias[:D]).view(B, Q, self.heads, -1).transpose(1, 2)

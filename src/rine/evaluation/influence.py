@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 FEWEST = 3  # pictures of a class; of fewer there is nothing to leave out
-_UNBENT = 0.6  # of a TPR's bias that is taken off, by simulation: the whole would add more noise than it takes away
+_UNBENT = 0.7  # of a TPR's bias that is taken off, by simulation: the whole would add more noise than it takes away
 _AT_ONCE = 250_000  # scores of runs that are ranked together
 
 
@@ -119,35 +119,65 @@ def tpr_at(level: float, labels: np.ndarray, logits: np.ndarray) -> Influence:
 
     The threshold is the real score at rank level * (n + 1), whose false alarm rate is `level` on average; how it would
     vary is known in closed form, for the rate of an order statistic has a beta distribution (Maritz and Jarrett, JASA
-    1978; the bootstrap of Zhou and Qin, 2005, without its rounds).
+    1978; the bootstrap of Zhou and Qin, 2005, without its rounds). How far TPR moves with it is told by how many
+    synthetic pictures stand between neighbouring reals: independent geometric numbers (Pyke 1965), whose own spread
+    would be taken for slope.
     """
-    real, fake, n_real = logits[:, ~labels], logits[:, labels], int((~labels).sum())
+    real, fake, n_real, n_fake = logits[:, ~labels], logits[:, labels], int((~labels).sum()), int(labels.sum())
     rank = level * (n_real + 1)
     if _too_few(labels) or rank < 1:
         return _none(logits)
-    weights = _beta_weights(n_real, rank)
-    reach = int(np.flatnonzero(weights > 1e-9).max()) + 1
-    weights = weights[:reach] / weights[:reach].sum()
-    scores, ranked = -np.sort(-real, axis=1), np.sort(fake, axis=1)
-    found = np.stack([np.searchsorted(r, s[: reach - 1], side="right") for r, s in zip(ranked, scores, strict=True)])
-    found = 1 - found / fake.shape[1]  # TPR where 1, 2, ... reals pass
-    # where none pass nothing is known: straight on
-    curve = np.column_stack([np.maximum(2 * found[:, 0] - found[:, min(1, reach - 2)], 0), found])
-    mean, whole, part = curve @ weights, int(rank), rank - int(rank)
-    at_rank = (1 - part) * curve[:, whole] + part * curve[:, min(whole + 1, reach - 1)]
-    threshold = (1 - part) * scores[:, whole - 1] + part * scores[:, min(whole, n_real - 1)]
-    above = _centred((logits > threshold[:, None]).astype(float), labels)
-    # straight along the curve, whose bend and steps would be taken for spread
-    aside = np.arange(reach) - np.arange(reach) @ weights
-    spread = np.abs(curve @ (weights * aside)) / np.sqrt(aside**2 @ weights)
-    of_real = np.sqrt((above[:, ~labels] ** 2).sum(axis=1))
-    slope = np.divide(spread, of_real, out=np.zeros(len(logits)), where=of_real > 0)
-    pictures = np.where(labels, above / fake.shape[1], -above * slope[:, None])
-    # the mean over what the threshold could have been tells the bias of what it is: the ROC curve is bent
-    return Influence(np.clip(at_rank + _UNBENT * (at_rank - mean), 0, 1), pictures * _bessel(labels))
+    curve = _curve(n_real, rank)
+    scores, ranked = -np.sort(-real, axis=1)[:, : len(curve.at)], np.sort(fake, axis=1)
+    found = np.stack([np.searchsorted(r, s, side="right") for r, s in zip(ranked, scores, strict=True)])
+    found = 1 - found / n_fake  # TPR where 1, 2, ... reals pass
+    at_rank, threshold = found @ curve.at, scores @ curve.at
+    above = _centred((logits > threshold[:, None]).astype(float), labels) / n_fake
+    # the slope on a scale on which shares vary alike (Brown, Cai and Zhou 2010): near 1 the curve bends
+    angles = 2 * np.arcsin(np.sqrt((n_fake * found + 0.25) / (n_fake + 0.5)))
+    share = np.clip(at_rank, 0.5 / n_fake, 1 - 0.5 / n_fake)
+    rise = n_fake * np.abs(angles @ curve.tilt) * np.sqrt(share * (1 - share))
+    noise, whole = (curve.of_tilt**2).sum(), curve.of_tilt.sum() ** 2
+    between = (np.sqrt(noise**2 + 4 * rise**2 * (whole + noise)) - noise) / (2 * (whole + noise)) / n_fake
+    variance = [(above[:, labels == label] ** 2).sum(axis=1) for label in (False, True)]
+    steps, plain = (curve.of_value**2).sum(), (np.cumsum(curve.at[::-1]) ** 2).sum()
+    wanted = between**2 * steps, variance[1] + between * (steps - plain) / n_fake
+    scale = [np.sqrt(np.divide(w, v, out=np.zeros(len(v)), where=v > 0)) for w, v in zip(wanted, variance, strict=True)]
+    pictures = np.where(labels, above * scale[1][:, None], -above * scale[0][:, None])
+    return Influence(np.clip(found @ curve.value, 0, 1), pictures * _bessel(labels))
+
+
+class _Curve(NamedTuple):
+    """Weights of the TPR (reach,) at ranks 1, 2, ..., and those of the steps between ranks in the last two.
+
+    `at`: at the rank of the threshold; `value`: less the bias; `tilt`: its slope by rank, as the ranks that the
+    threshold could have weigh it.
+    """
+
+    at: np.ndarray
+    value: np.ndarray
+    tilt: np.ndarray
+    of_value: np.ndarray
+    of_tilt: np.ndarray
 
 
 @lru_cache(maxsize=64)
+def _curve(n: int, rank: float) -> _Curve:
+    """Of n real pictures. The mean over what the threshold could have been tells the bias: the ROC curve is bent."""
+    weights = _beta_weights(n, rank)
+    reach = int(np.flatnonzero(weights > 1e-9).max()) + 1
+    weights = weights[:reach] / weights[:reach].sum()
+    at, whole, part = np.zeros(reach), int(rank), rank - int(rank)
+    at[whole] += 1 - part
+    at[min(whole + 1, reach - 1)] += part
+    value, tilt = at + _UNBENT * (at - weights), weights * (np.arange(reach) - np.arange(reach) @ weights)
+    # where none pass nothing is known: straight on for the value, level for the slope, which would swing
+    value[1:3] += value[0] * np.array([2, -1])
+    tilt[1] += tilt[0]
+    steps = [np.cumsum(each[:0:-1]) for each in (value, tilt)]
+    return _Curve(at[1:], value[1:], tilt[1:], *steps)
+
+
 def _beta_weights(n: int, rank: float) -> np.ndarray:
     """Weights (n + 2,) of ranks 0 to n + 1 in a curve's mean over Beta(rank, n + 1 - rank), straight between them."""
     from scipy.stats import beta

@@ -76,13 +76,13 @@ class Estimate:
         """
         return 1 / self.weights.sum() if self.rate else 8 / self.weights.max()
 
-    @property
-    def degrees(self) -> float:
-        """Degrees of freedom of the variance: few where few pictures bring most of it (Satterthwaite 1946)."""
+    def degrees(self, variance: float) -> float:
+        """Degrees of freedom of a variance no less than the estimate's own (Satterthwaite 1946).
+
+        Few where few pictures bring most of it; what is assumed beyond that is not estimated, and adds to them.
+        """
         fewest = _FEWEST_DEGREES[self.rate]
-        return (
-            max(2 * self.variance**2 / float((self.pictures**4).sum()), fewest) if self.variance > _NOTHING else fewest
-        )
+        return max(2 * variance**2 / float((self.pictures**4).sum()), fewest) if self.variance > _NOTHING else fewest
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +162,7 @@ def interval(estimate: Estimate, confidence: float) -> Interval | None:
         return None
     value, floor = min(max(estimate.value, 0.0), 1.0), 1 / estimate.n
     n = (value * (1 - value) + floor) / (estimate.variance + floor**2)
-    q = _quantile(confidence, estimate.degrees)
+    q = _quantile(confidence, estimate.degrees(estimate.variance))
     centre, half = value + q * q / (2 * n), q * np.sqrt(value * (1 - value) / n + (q / (2 * n)) ** 2)
     low, high = (centre - half) / (1 + q * q / n), (centre + half) / (1 + q * q / n)
     return Interval(max(float(low), 0.0), min(float(high), 1.0), estimate.few)
@@ -179,8 +179,7 @@ def share(count: int, n: int, confidence: float) -> Interval:
 def difference(first: Estimate, second: Estimate, confidence: float) -> Difference | None:
     """Compare two estimates on the same pictures: first less second.
 
-    Where the two differ on no picture or one, the variance is that of two on which each is right once, so that no
-    difference is certain.
+    The variance is no less than that of one picture on which they differ, so that no difference is certain.
     """
     from scipy.special import stdtr
 
@@ -189,9 +188,10 @@ def difference(first: Estimate, second: Estimate, confidence: float) -> Differen
     apart = Estimate(first.value - second.value, ours - others, first.weights, first.rate and second.rate, few, names)
     if not np.isfinite(apart.value):
         return None
-    error = np.sqrt(max(apart.variance, 2 / apart.n**2))
-    half = _quantile(confidence, apart.degrees) * error
-    p = float(2 * stdtr(min(apart.degrees, 1e9), -abs(apart.value) / error))
+    variance = max(apart.variance, 1 / apart.n**2)
+    error, degrees = np.sqrt(variance), apart.degrees(variance)
+    half = _quantile(confidence, degrees) * error
+    p = float(2 * stdtr(min(degrees, 1e9), -abs(apart.value) / error))
     low, high = float(apart.value - half), float(apart.value + half)
     return Difference(low, high, p, chance=low <= 0 <= high, few=apart.few)
 

@@ -45,28 +45,29 @@ def label(training_set: str, classes: Iterable[str], labels: Mapping[str, str], 
 def label_settings(scores: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
     """The table with the column `setting`; what is averaged later, runs of one setting, differs by seed alone.
 
-    Runs that share their classes and are of different training sets, encoders or, as reported models, configurations
-    have these in the setting's label.
+    Runs that share their classes and are of different training sets, encoders or, as reported models or methods,
+    configurations have these in the setting's label.
     """
     columns = zip(scores["training_set"], scores["classes"], scores["n_classes"], strict=True)
     keys = [(name, classes, None if pd.isna(n) else int(n)) for name, classes, n in columns]
     settings = {key: label(key[0], key[1].split(), labels, key[2]) for key in dict.fromkeys(keys)}
     table = scores.assign(setting=[settings[key] for key in keys])
     # in a grid every configuration and encoder is wanted under one setting
-    reported = table["study"].isin(["validate", "best"]) & (table["variant"] == "")
+    reported = table["study"].isin(["validate", "best", "detect"])
     one_encoder = ~table["study"].isin(["grid", "ldm"])
     everywhere = pd.Series(True, table.index)
     apart = {"training_set": everywhere, "backbone": one_encoder, **dict.fromkeys((*HYPER, "fraction"), reported)}
     for column, rows in apart.items():
         if rows.any():
-            table.loc[rows, "setting"] = _told_apart(table[rows], column)
+            within = ["study", "setting", *(["variant"] if rows is reported else [])]
+            table.loc[rows, "setting"] = _told_apart(table[rows], column, within)
     return table
 
 
-def _told_apart(table: pd.DataFrame, column: str) -> pd.Series:
+def _told_apart(table: pd.DataFrame, column: str, within: list[str]) -> pd.Series:
     """Settings of a table's rows, each with its value of a column where the runs of the setting have several."""
     values = table[column].map(lambda value: "none" if pd.isna(value) else str(value).removesuffix(".0"))
-    several = values.groupby([table["study"], table["setting"]]).transform("nunique") > 1
+    several = values.groupby([table[each] for each in within]).transform("nunique") > 1
     shown = values if column in ("training_set", "backbone") else f"{column} " + values
     return table["setting"].where(~several, table["setting"] + ", " + shown)
 

@@ -39,7 +39,6 @@ class Method:
     scores: ImageScores | None = None
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     no_threshold: str = ""
-    asked: int | None = None
     seconds: float | None = None
     stored: Calibration | None = None
     chosen: Mapping[tuple[str, str], float] = field(default_factory=dict)
@@ -121,18 +120,20 @@ def _detectors(study: Study) -> Iterator[Method]:
         if (folder / "detector.json").is_file():
             about = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
             scores, seconds = ImageScores.read(folder), times.get(name)
-            yield Method(name, about["kind"], scores, pd.DataFrame(), about["no_threshold"], about["asked"], seconds)
+            yield Method(name, about["kind"], scores, pd.DataFrame(), about["no_threshold"], seconds)
 
 
 def _others(study: Study) -> Iterator[Method]:
     """Runs of other studies' folders, those that differ by seed alone as one; raises where no picture is ours."""
-    ours = next(iter(study.images("validate").values()), None)
     for folder in study.others:
         scores = ImageScores.read(folder)
         scores = scores.take(np.flatnonzero(~scores.runs["variant"].str.contains(":").to_numpy()))
-        if ours is not None and not len(_common(ours.images, scores.images)[0]):
+        here = _common(study.test_pictures, scores.images)[1]
+        if not len(here):
             first = ", ".join(scores.images["path"].head(2))
             raise ScoresError(f"{folder}: none of its test pictures, such as {first}, is one of this study's")
+        validation_rows = np.flatnonzero((scores.images["split"] != "test").to_numpy())
+        scores = _rows(scores, np.sort(np.concatenate([here, validation_rows])))
         labels = label_settings(scores.runs, study.class_labels)["setting"]
         names = labels + scores.runs["variant"].map(lambda variant: f", {variant}" if variant else "")
         about = folder / "detector.json"
@@ -155,7 +156,8 @@ def _of_means(study: Study) -> Iterator[Method]:
     if rows.empty:
         return
     names = rows["variant"].where(rows["variant"] != "", rows["training_set"])
-    told = names + ", " + rows["setting"]
+    # a setting without classes has the method's name already
+    told = rows["setting"].where(rows["variant"] == "", names + ", " + rows["setting"])
     several = rows["setting"].groupby(names).transform("nunique") > 1
     for name, table in rows.groupby(told.where(several, names), sort=False):
         yield Method(str(name).removeprefix(BASELINE), "scores file", table=table)

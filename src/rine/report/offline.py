@@ -6,6 +6,7 @@ DVC's own page loads Vega from the net and stays blank without one. `.dvc/config
 
 from __future__ import annotations
 
+import functools
 import html
 from pathlib import Path
 
@@ -45,13 +46,19 @@ def write_template(path: Path = PLACE, notice: str = "") -> bool:
     paragraph = f'<p class="notice" role="note">{html.escape(notice)}</p>' if notice else "<!-- no notice -->"
     if path.is_file() and paragraph in path.read_text(encoding="utf-8"):
         return False
-    from vl_convert import javascript_bundle  # a second and 50 MB: only where the file is to be made
-
-    bundle = javascript_bundle("window.embedVega = vegaEmbed;")  # a local name would be minified away
-    page = _PAGE.replace("@notice", paragraph).replace("@bundle", bundle.replace("</script", "<\\/script"))
+    page = _PAGE.replace("@notice", paragraph).replace("@bundle", _bundle())
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return True
+
+
+@functools.cache
+def _bundle() -> str:
+    """Vega as a script."""
+    from vl_convert import javascript_bundle  # a second and 50 MB: only where the file is to be made
+
+    bundle = javascript_bundle("window.embedVega = vegaEmbed;")  # a local name would be minified away
+    return str(bundle).replace("</script", "<\\/script")
 
 
 if __name__ == "__main__":

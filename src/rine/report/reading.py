@@ -52,7 +52,8 @@ def refuse_undrawn(scores: pd.DataFrame, origin: str) -> None:
     """Raise `ScoresError` that names the lines of a scores file which no table and no figure would show."""
     variant, study, setting = scores["variant"], scores["study"], scores["setting"]
     whole = variant == ""
-    named = study.isin(["validate", "detect", "ablate"])  # a method, a baseline or an ablation, by its variant
+    # a method, a baseline or an ablation, by its variant
+    named = study.isin(["validate", "detect", "ablate"]) & ~variant.str.match("perturb:|degrade:")
     drawn = whole | named | ((study == "perturb") & variant.isin([f"perturb:{kind}" for kind in PERTURBATIONS]))
     drawn &= (study != "ablate") | ~whole
     drawn &= ((study != "perturb") | ~whole) & (study != "left_out")

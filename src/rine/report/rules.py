@@ -33,8 +33,8 @@ def rule_name(rule: str) -> str:
 
 def rule_value(rules: pd.DataFrame, setting: str, rule: str, metric: str) -> float:
     """What a rule reports for a setting; NaN where it reports nothing."""
-    values = rules.loc[(rules["setting"] == setting) & (rules["rule"] == rule), metric].dropna()
-    return float(values.iloc[0]) if len(values) else float("nan")
+    rows = zip(rules["setting"], rules["rule"], rules[metric], strict=True)
+    return next((float(value) for *key, value in rows if key == [setting, rule] and pd.notna(value)), float("nan"))
 
 
 def rules_from_scores(scores: pd.DataFrame, encoder: str) -> pd.DataFrame:

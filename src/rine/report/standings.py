@@ -14,6 +14,7 @@ from rine.report import estimates
 from rine.report.labels import PAPER_METRICS
 from rine.report.methods import Method, on_common
 from rine.report.study import TEST_SETS, Study
+from rine.scores import test_sets_of
 from rine.scores.test_sets import with_both_classes
 
 
@@ -24,6 +25,12 @@ def sets_of_methods(study: Study, methods: Sequence[Method], study_name: str) ->
     named = dict.fromkeys(name for method in methods for name in method.table.get("generator", []))
     generators = [generator for generator in named if study.in_study("LDM" if study_name == "ldm" else "", generator)]
     return pd.DataFrame({column: generators for column in TEST_SETS}, dtype=object)
+
+
+def n_pictures(images: pd.DataFrame, sets: pd.DataFrame) -> int:
+    """How many pictures of some test sets are there; one that several sets share is one."""
+    found = test_sets_of(images, with_both_classes(images, sets))
+    return len(np.unique(np.concatenate([each.rows for each in found]))) if found else 0
 
 
 def by_expectation(methods: Sequence[Method], sets: pd.DataFrame, study_name: str) -> list[Method]:
@@ -94,4 +101,4 @@ def reasons(methods: Sequence[Method]) -> list[str]:
     without = [each for each in methods if not each.calibration.fitted]
     grouped = {each.calibration.reason: [m.name for m in without if m.calibration.reason == each.calibration.reason]
                for each in without}  # fmt: skip
-    return [*for_accuracy, *(f"Not calibrated: {', '.join(names)}: {reason}." for reason, names in grouped.items())]
+    return [*for_accuracy, *(f"Not calibrated: {'; '.join(names)}: {reason}." for reason, names in grouped.items())]

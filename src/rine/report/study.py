@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from rine.dataset.generators import FAMILY, SYNTHBUSTER_GENERATORS, TITLE
+from rine.features.table import joined, read
 from rine.params import Params
 from rine.report import estimates, reading, rules
 from rine.report.labels import label, label_settings, labels_of, study_of
@@ -115,6 +117,12 @@ class Study:
         file = self.artifacts / "index/test_sets.csv"
         return read_test_sets(file) if file.is_file() else pd.DataFrame(columns=TEST_SETS)
 
+    @cached_property
+    def test_pictures(self) -> pd.DataFrame:
+        """Every test picture of the study: what each method was asked about."""
+        files = [self.artifacts / f"index/{name}.csv" for name in ("test", "synthbuster")]
+        return joined(read(file) for file in files if file.is_file())
+
     def sets_of(self, setting: str) -> pd.DataFrame:
         """The test sets of a setting's study: the paper never averages the two studies together."""
         return self.test_sets[self.test_sets["study"] == study_of(setting)]
@@ -143,8 +151,12 @@ class Study:
         return frozenset(self.test_sets.loc[self.test_sets["title"] == "", "generator"])
 
     def _of_generator(self, column: str, generator: str) -> str:
-        values = self.test_sets.loc[self.test_sets["generator"] == generator, column]
-        return str(values.iloc[0]) if len(values) else ""
+        return self._generators.get(generator, {}).get(column, "")
+
+    @cached_property
+    def _generators(self) -> dict[str, dict[Any, str]]:
+        """The rows of `test_sets` by generator."""
+        return {row["generator"]: row for row in self.test_sets.iloc[::-1].astype(str).to_dict("records")}
 
     @cached_property
     def everywhere(self) -> pd.DataFrame:

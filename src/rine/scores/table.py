@@ -125,6 +125,7 @@ def _checked(cells: pd.DataFrame, needed: Sequence[str], names: Sequence[str], o
     contradicts = (counted > 0) & table["n_classes"].notna() & (table["n_classes"].fillna(0) != counted)
     allowed = "how many classes the column classes names; either may be empty"
     _refuse(contradicts.astype(bool), cells["n_classes"], "n_classes", allowed, origin)
+    table["n_classes"] = table["n_classes"].fillna(counted.where(counted > 0).astype("Int64"))
     selecting = table["study"].isin(SELECTING)
     for column in HYPER:
         allowed = f"{_RANGE[column][2]}; it may be empty in other studies than {', '.join(SELECTING)}"
@@ -134,11 +135,11 @@ def _checked(cells: pd.DataFrame, needed: Sequence[str], names: Sequence[str], o
 
 def _typed(cells: pd.Series, column: str, origin: str) -> pd.Series:
     """One column as strings, or as numbers of the allowed range."""
-    text = cells.astype(object).where(cells.notna(), "").map(str)
+    text = ["" if gone else str(cell) for cell, gone in zip(cells.array, cells.isna().array, strict=True)]
     if column not in _RANGE:
-        return text.astype(str)
+        return pd.Series(text, cells.index, dtype=str)
     low, high, allowed = _RANGE[column]
-    stripped = text.map(str.strip).to_numpy(object)
+    stripped = np.array([cell.strip() for cell in text], dtype=object)
     empty = stripped == ""
     numbers = pd.to_numeric(pd.Series(stripped), errors="coerce").to_numpy(float)
     bad = ~empty & ~(np.isfinite(numbers) & (low <= numbers) & (numbers <= high))

@@ -50,7 +50,7 @@ def run(study: Params, paths: Paths) -> str:
     # of a detector with nothing new to score the last time stays
     seconds = {name: made.seconds for name, (_, _, made) in scored.items() if made.seconds is not None}
     note(paths.detector_times, {name: round(value, 4) for name, value in seconds.items()})
-    without = {name: n for name, each in about.items() if (n := each["asked"] - each["scored"])}
+    without = {name: n for name, each in about.items() if (n := each["left_out"])}
     faults = "; not scored: " + ", ".join(f"{n} by {name}" for name, n in without.items()) if without else ""
     return f"{', '.join(scored)} on {len(rows)} pictures and views of them{faults}"
 

@@ -20,6 +20,7 @@ from rine.report.standings import (
     differences_from,
     interval_of,
     intervals_of,
+    n_pictures,
     reasons,
     sets_of_methods,
     unseen,
@@ -67,13 +68,13 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
         cells += [percent(means[metric], interval_of(method, metric, of_methods)) for metric in PAPER_METRICS]
         cells += [percent(method.auc(sets)), *_against(study, method, base, sets)]
         cells += [percent(value) for value in method.at_threshold(sets)]
-        cells += [percent(calibrated_error(method, sets)), text(_counted(method)), number(method.seconds, 3)]
+        cells += [percent(calibrated_error(method, sets)), text(_counted(study, method, sets)), number(method.seconds, 3)]
         rows.append(Row(cells, strong=method is base))
     notes = [
         "Sorted by AP to expect on an unseen generator: of ours what leaving each generator out of the choice reports; "
         "nothing was chosen on these test sets for the others. Differences: on the pictures that both have scored, in "
         "points. Found and false: synthetic and real test pictures above the threshold that 5 % of the real validation "
-        "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. s: seconds a "
+        "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. Pictures: of these test sets. s: seconds a "
         "picture on this machine, of ours not measured apart from the encoder.",
         CHANCE_NOTE,
         *dict.fromkeys(reasons(methods)),
@@ -88,11 +89,12 @@ def _against(study: Study, method: Method, base: Method | None, sets: pd.DataFra
     return [difference(*differences[metric], bounds=True) for metric in PAPER_METRICS]
 
 
-def _counted(method: Method) -> str:
+def _counted(study: Study, method: Method, sets: pd.DataFrame) -> str:
+    """How many pictures of the test sets it has scored, and of how many where that is not all."""
     if method.scores is None:
         return MISSING
-    n = len(method.scores.images)
-    return f"{n} of {method.asked}" if method.asked not in (None, n) else str(n)
+    n, n_all = (n_pictures(images, sets) for images in (method.scores.images, study.test_pictures))
+    return str(n) if n == n_all else f"{n} of {n_all}"
 
 
 def _generators(
