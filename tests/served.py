@@ -37,9 +37,9 @@ def small_server(detector: Detector) -> Iterator[str]:
 
 
 @contextmanager
-def served(detector: Detector, settings: ServeSettings) -> Iterator[str]:
-    """Serve in a thread and give the address; ends with the block."""
-    with listen(0) as listening:
+def served(detector: Detector, settings: ServeSettings, port: socket.socket | None = None) -> Iterator[str]:
+    """Serve in a thread, at a free port or one that is listened at, and give the address; ends with the block."""
+    with port.dup() if port else listen(0) as listening:
         server = uvicorn.Server(config(detector, settings))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ import tiny_model
 from graph import ROOT
 from rine import Detector
 from rine.detector.export import export_onnx
+from rine.detectors.config import DetectorConfig
+from rine.detectors.onnx import load
+from rine.pixels.pictures import open_rgb
 from rine.scores import ImageScores
 from small_study import settled
 from test_detect import detect, prepare
 
+onnx = pytest.importorskip("onnx", reason="rine[onnx] is not installed")
 pytest.importorskip("onnxruntime", reason="rine[onnx] is not installed")
 pytest.importorskip("onnxscript", reason="rine[onnx] is not installed")
 
@@ -69,18 +74,28 @@ def test_our_own_model_gives_its_own_logits_as_a_graph_and_as_a_file(study: Path
             assert scores.logits[0, rows] == pytest.approx([v.logit for v in verdicts], **near)
 
 
+@pytest.mark.parametrize("small", ["pad", "resize"])
 @pytest.mark.parametrize("name", ODD)
-def test_the_snippet_of_the_export_page_gives_our_own_logit(
-    study: Path, monkeypatch: pytest.MonkeyPatch, name: str
+def test_the_snippet_of_the_export_page_and_an_onnx_detector_give_our_own_logit(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, small: str
 ) -> None:
     [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "export.md").read_text(encoding="utf-8"), re.DOTALL)
     picture = study / "data" / "gan" / "real" / name
-    monkeypatch.chdir(study)
+    detector = Detector.load(study / "model_4class_trainable.safetensors", device="cpu")
+    detector = replace(detector, meta=detector.meta | {"transform": {"crop": 32, "small": small}})
+    graph = onnx.load(study / "four_class.onnx")
+    [said] = [each for each in graph.metadata_props if each.key == "small"]
+    assert said.value == "pad"
+    said.value = small  # that is all it changes of the file
+    onnx.save(graph, tmp_path / "four_class.onnx")
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(code.replace("a.jpg", str(picture)), names)
-    [verdict] = Detector.load(study / "model_4class_trainable.safetensors", device="cpu")(picture)
+    [verdict] = detector(picture)
     assert names["logit"] == pytest.approx([verdict.logit], **NEAR)
     assert names["probability"] == pytest.approx([verdict.probability], abs=1e-3)
+    score = load(DetectorConfig(onnx="four_class.onnx", output="logit", gives="logit"))
+    assert score([open_rgb(picture, 10_000)], "centre") == pytest.approx([verdict.logit], **NEAR)
 
 
 def test_every_example_of_the_page_works_and_is_short(

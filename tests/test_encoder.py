@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rine.caching import store
-from rine.encoder import Encoder, files, load
+from rine.encoder import Encoder, files, load, tags
 from rine.encoder.catalogue import Shape, Tower, look_up
 from rine.encoder.config import EncoderConfig, TowerConfig
 from rine.encoder.rows import Rows
@@ -111,8 +111,13 @@ def test_missing_weights_are_told_without_torch_and_plain_towers_need_no_open_cl
     """By every command that takes a model, and by what `cache` loads an encoder with; in a process of its own."""
     head = seeded_head(HeadConfig(q=1, proj_dim=4, n_blocks=24, width=1024), 0)
     encoder = {"name": "ViT-L/14", "model": "ViT-L-14", "pretrained": "openai", "seed": 0, "weights": None}
-    meta = {"name": "m", "encoder": encoder, "transform": {"crop": 224}, "training": {}, "classes": []}
-    checkpoint.save(tmp_path / "m.safetensors", head, meta)
+    others = {
+        "laion": {"model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
+        "siglip": {"model": "ViT-B-16-SigLIP2", "pretrained": "webli"},
+    }
+    for name, change in {"m": {}, **others}.items():
+        meta = {"name": "m", "encoder": encoder | change, "transform": {"crop": 224}, "training": {}, "classes": []}
+        checkpoint.save(tmp_path / f"{name}.safetensors", head, meta)
     vision = {"image_size": 224, "patch_size": 32, "width": 384, "layers": 12, "heads": 6, "mlp_ratio": 4.0}
     with torch.device("meta"):
         module = VisionTransformer(**vision, output_dim=512)
@@ -145,12 +150,16 @@ for pretrained in ("openai", "gone.pt"):
         assert "rine import --pretrained PATH" in str(error)
 print(sorted({"torch", "timm", "open_clip"} & sys.modules.keys()))
 
+for name, page in (("laion", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"), ("siglip", "timm/ViT-B-16-SigLIP2")):
+    done = CliRunner().invoke(app, ["predict", "a.jpg", "--model", f"{name}.safetensors"])
+    assert done.exit_code == 2 and f"huggingface.co/{page}" in done.stderr, done.stderr
+print(sorted({"timm", "open_clip", "rine.encoder.encoder", "rine.detector.detector"} & sys.modules.keys()))
 assert load(EncoderConfig("S/32", "ViT-S-32", "clip.safetensors", 0), "cpu").n_blocks == 12
 print(sorted({"open_clip", "timm", "torchvision"} & sys.modules.keys()))
 """
     nowhere = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path), "HTTPS_PROXY": "http://127.0.0.1:9"}
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=os.environ | nowhere, capture_output=True)
-    assert done.stdout.decode().split("\n")[:2] == ["[]", "[]"], done.stderr.decode()
+    assert done.stdout.decode().split("\n")[:3] == ["[]"] * 3, done.stderr.decode()
 
 
 def test_a_row_depends_on_its_picture_alone_to_the_last_bit() -> None:
@@ -317,12 +326,10 @@ def test_an_unknown_model_or_tag_names_what_there_is() -> None:
 
 
 def test_with_no_network_the_error_says_which_file_and_where(monkeypatch, tmp_path) -> None:
-    from open_clip import pretrained
-
     def offline(*_, **__):
         raise OSError("no network")
 
-    monkeypatch.setattr(pretrained, "download_pretrained", offline)
+    monkeypatch.setattr(tags, "download", offline)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(files.WeightsError, match=r"ViT-B-32\.pt and put it at .*\.cache/clip/ViT-B-32\.pt"):
         load(config("ViT-B-32", "openai"), "cpu")

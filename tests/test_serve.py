@@ -17,6 +17,8 @@ pytest.importorskip("fastapi", reason="rine[serve] is not installed")
 pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
+from rine.serve.answers import identity  # noqa: E402
+from rine.serve.app import ASSETS  # noqa: E402
 from rine.serve.run import listen  # noqa: E402
 from rine.serve.settings import ServeSettings  # noqa: E402
 from served import Slow, png, post, raw, served, small_server, tiny_detector, until, waiting  # noqa: E402  needs what was just asked for
@@ -160,9 +162,14 @@ def test_the_api_describes_itself_and_its_model(url: str) -> None:
     assert httpx.get(f"{url}/health").json()["status"] == "ok"
 
 
+def test_every_answer_says_whose_it_is(url: str, detector: Detector) -> None:
+    same = identity(detector, ServeSettings(upload_mb=1, files=5, seconds=20))
+    assert {httpx.get(f"{url}/{path}").headers["X-Rine-Model"] for path in ("", "model", "nothing")} == {same}
+
+
 def test_the_page_asks_nothing_of_any_other_machine(url: str) -> None:
-    for name in ("", "page.css", "page.js"):
-        answer = httpx.get(f"{url}/{name}")
+    for name in ASSETS:
+        answer = httpx.get(f"{url}/{name.replace('page.html', '')}")
         assert answer.status_code == 200
         addresses = set(re.findall(r"https?:\\?/\\?/[^\s'\"]+", answer.text)) - {"http://www.w3.org/2000/svg"}
         assert addresses == set()
@@ -184,4 +191,4 @@ def test_the_files_of_the_page_are_in_the_package() -> None:
     import rine.serve
 
     folder = Path(rine.serve.__file__).parent
-    assert all((folder / name).is_file() for name in ("page.html", "page.css", "page.js"))
+    assert all((folder / name).is_file() for name in ASSETS)

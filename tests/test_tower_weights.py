@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from rine.caching.store import key
 from rine.cli import app
 from rine.commands.encoders import row
-from rine.encoder import load, tags, weights
+from rine.encoder import load, reach, tags, weights
 from rine.encoder.catalogue import look_up
 from rine.encoder.files import WeightsError
 from rine.encoder.random_weights import draw
@@ -119,32 +119,51 @@ def test_a_tick_is_for_a_tower_that_gives_tokens() -> None:
     assert row(entry("EVA02-E-14"))[5].endswith("(tap: block)")
 
 
-def test_a_network_that_is_not_there_is_found_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_asked_while_timm_is_imported(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, order = entry("vit_small_patch14_dinov2", source="timm", pretrained="lvd142m"), []
+    silent = dict.fromkeys([weights._hub()], "nobody")
+    monkeypatch.setattr(weights, "asked", lambda _: order.append("asked") or (lambda: order.append("heard") or silent))
+    timm_tag = tags.timm_tag
+    monkeypatch.setattr(tags, "timm_tag", lambda *model: order.append("timm") or timm_tag(*model))
+    with pytest.raises(WeightsError, match=r"vit_small_patch14_dinov2.lvd142m \(licence apache-2.0, about 88 MB\)"):
+        weights.require(config)
+    assert order == ["asked", "timm", "timm", "heard"]
+    keep({"x": torch.zeros(1)}, hub, "timm/vit_small_patch14_dinov2.lvd142m", "model.safetensors")
+    weights.require(config)
+    # not where its name says
+    weights.require(entry("vit_base_patch32_clip_quickgelu_224", source="timm", pretrained="random"))
+    keep({"x": torch.zeros(1)}, hub, "timm/vit_base_patch32_clip_224.openai", "model.safetensors")
+    weights.require(entry("vit_base_patch32_clip_quickgelu_224", source="timm", pretrained="openai"))
+    assert order[4:] == ["asked", "timm"]
+
+
+def test_a_network_that_is_not_there_is_found_out_at_once(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A downloader tries again for a minute; whether anybody answers is asked before."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # discard: nobody listens
     tried: list[int] = []
+    monkeypatch.setattr(tags, "download", lambda *_, **__: tried.append(1))
     with pytest.raises(weights.WeightsError, match=r"rine import --pretrained PATH"):
-        weights._first({"https://example.org": lambda: str(tried.append(1))}, "openai", "ViT-L-14", "a file")
+        weights.locate(entry("ViT-L-14", pretrained="openai"))
     assert tried == []
 
 
 def test_a_network_that_swallows_what_is_sent_costs_no_more_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of a name's addresses may take its time, and so may the look-up of the name."""
     answered = Event()
-    monkeypatch.setattr(weights, "_PATIENCE", 0.05)
-    monkeypatch.setattr(weights, "_reach", lambda _: answered.wait(30))
-    silent = weights._silent(["https://a.example", "https://b.example"])
+    monkeypatch.setattr(reach, "_PATIENCE", 0.05)
+    monkeypatch.setattr(reach, "_reach", lambda _: answered.wait(30))
+    silent = reach.asked(["https://a.example", "https://b.example"])()
     assert silent == dict.fromkeys(["https://a.example", "https://b.example"], "nobody answers within 0.05 seconds")
     answered.set()
-    monkeypatch.setattr(weights, "_reach", lambda _: None)
+    monkeypatch.setattr(reach, "_reach", lambda _: None)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert weights._silent(["https://a.example"]) == {"https://a.example": "HF_HUB_OFFLINE forbids it"}
+    assert reach.asked(["https://a.example"])() == {"https://a.example": "HF_HUB_OFFLINE forbids it"}
 
 
 def test_openais_weights_are_found_where_open_clip_and_the_hub_keep_them(hub: Path, tmp_path: Path) -> None:
-    config, asked = entry("ViT-L-14", pretrained="openai"), []
+    config, addresses = entry("ViT-L-14", pretrained="openai"), []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "_silent", lambda addresses: asked.append(1) or dict.fromkeys(addresses, "no"))
+        patch.setattr(weights, "asked", lambda those: addresses.append(those) or (lambda: dict.fromkeys(those, "no")))
         with pytest.raises(WeightsError):
             weights.require(config)
         keep({"x": torch.zeros(1)}, hub, "timm/vit_large_patch14_clip_224.openai", "open_clip_model.safetensors")
@@ -153,7 +172,7 @@ def test_openais_weights_are_found_where_open_clip_and_the_hub_keep_them(hub: Pa
         (tmp_path / ".cache" / "clip").mkdir(parents=True)
         (tmp_path / ".cache" / "clip" / "ViT-L-14.pt").touch()
         weights.require(config)
-    assert asked == [1]
+    assert addresses == [[weights._hub(), tags._OPENAI["ViT-L-14"]["url"]]]
     for name, record in tags._OPENAI.items():
         theirs = open_clip.pretrained.get_pretrained_cfg(name, "openai")
         assert record == {key: theirs[key] for key in record}

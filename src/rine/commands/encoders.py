@@ -98,7 +98,7 @@ def row(entry: EncoderConfig, check: bool = False) -> list[str]:
         usable, seen = _usable(entry)
     except ValueError as error:
         return [*start, "", "", f"unusable: {error}", "", "", "", "", *(["no"] if check else [])]
-    here = on_this_machine(seen.tower, entry)
+    here = on_this_machine(entry)
     by_tap = "" if usable.tap == entry.tap else f" (tap: {usable.tap})"
     return [
         *start,

@@ -129,7 +129,8 @@ def _facts(detector: Detector, pixels: Input) -> dict[str, str]:
         "rine": __version__,
         "model": detector.name,
         "encoder": json.dumps(detector.meta["encoder"]),
-        "input": f"crops (batch, 3, {size}, {size}), RGB, {pixels} in {scale}, at native resolution, not resized",
+        "input": f"crops (batch, 3, {size}, {size}), RGB, {pixels} in {scale}, at native resolution",
+        "small": detector.small,  # of pictures under that size: pad with black, or resize
         "thresholds": json.dumps({"fpr1": calibration.threshold_fpr1, "fpr5": calibration.threshold_fpr5}),
         "classes": json.dumps(detector.meta["classes"]),
     }

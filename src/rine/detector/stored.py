@@ -44,19 +44,19 @@ def find_model(model: str | os.PathLike[str] = "best", folder: Path = FOLDER) ->
 
 
 def require_weights(model: str | os.PathLike[str]) -> None:
-    """Have the weights of a model's encoder on this machine, before PyTorch is imported.
+    """Say that the weights of a model's encoder cannot be had, before the model is imported that would read them.
 
-    Raises `ModelNotFound`, and `WeightsError` where they cannot be had. What is no model file is left to
+    Raises `ModelNotFound`, and `WeightsError`. What is no model file is left to
     `rine.models.checkpoint.load`, which says what is wrong with it.
     """
     from safetensors import SafetensorError, safe_open
 
     from rine.encoder import weights
-    from rine.models.meta import encoder_config
+    from rine.encoder.config import of_entry
 
     try:
         with safe_open(find_model(model), framework="numpy") as file:
-            config = encoder_config(json.loads(file.metadata()["rine"])["meta"]["encoder"])
+            config = of_entry(json.loads(file.metadata()["rine"])["meta"]["encoder"])
     except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return
     weights.require(config)

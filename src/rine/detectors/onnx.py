@@ -34,9 +34,10 @@ def load(config: DetectorConfig) -> Score:
     size, scale = _size(config, given.shape, layout), _scale(config, given.type)
     output = _output(config, [each.name for each in session.get_outputs()])
     at_once = given.shape[0] if isinstance(given.shape[0], int) else None
+    small = session.get_modelmeta().custom_metadata_map.get("small", "pad")  # as `rine export` says of our own models
 
     def score(pictures: list[np.ndarray], crops: CropRule) -> np.ndarray:
-        views = [_fitted(picture, config.fit or "crop", crops, size) for picture in pictures]
+        views = [_fitted(picture, config.fit or "crop", crops, size, small) for picture in pictures]
         batch = scale(np.concatenate(views))  # (sum of V, S, S, 3)
         batch = batch if layout == "NHWC" else np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
         values = np.concatenate([_run(session, given.name, output, part, at_once) for part in _parts(batch, at_once)])
@@ -90,10 +91,10 @@ def _output(config: DetectorConfig, names: list[str]) -> str:
     return wanted
 
 
-def _fitted(picture: np.ndarray, fit: str, crops: CropRule, size: int) -> np.ndarray:
+def _fitted(picture: np.ndarray, fit: str, crops: CropRule, size: int, small: str) -> np.ndarray:
     """A picture (H, W, 3) as views (V, size, size, 3)."""
     if fit == "crop":
-        return crops_of(picture, crops, size)
+        return crops_of(picture, crops, size, small)
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))[None]
 
 

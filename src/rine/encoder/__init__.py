@@ -23,8 +23,9 @@ def load(config: EncoderConfig, device: str = "auto", precision: str = "auto", d
     Nothing here imports torch before it is needed: reading the params file's schema must not, and who has no weights
     is told so without its seconds.
     """
-    from rine.encoder import weights
+    from rine.encoder import catalogue, weights
 
+    catalogue.look_up(config)  # nobody is to fetch weights for a tower that is of no use
     weights.require(config)
     from rine.encoder import encoder
 

@@ -7,11 +7,9 @@ plain ViTs, which are ours to compute, or towers of timm's under other names.
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 from rine.encoder import tags
@@ -162,9 +160,5 @@ def _plain(name: str) -> str:
     return name.lower().replace("/", "-").replace("_", "-")
 
 
-@cache
 def _open_clip_models() -> Path:
-    package = importlib.util.find_spec("open_clip")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).parent / "model_configs"
+    return tags.open_clip_folder() / "model_configs"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from rine.values import STRICT, Count, Layers, Seed
@@ -114,3 +115,11 @@ class EncoderConfig:
         """Plain data that makes the same config again, as a model file keeps it."""
         model = self.model if isinstance(self.model, str) else self.model.entry()
         return _said(self) | {"model": model}
+
+
+NAMES = frozenset(field.name for field in fields(EncoderConfig))
+
+
+def of_entry(entry: Mapping[str, Any]) -> EncoderConfig:
+    """The config that `entry` was made of, as a model file keeps it among other keys."""
+    return TypeAdapter(EncoderConfig).validate_python({key: entry[key] for key in entry.keys() & NAMES})

@@ -59,7 +59,7 @@ def _plain(tower: Tower, config: EncoderConfig) -> tuple[Tower, ViT]:
             body = ViT(tower.shape, rows, blocks)
         draw(body, config.seed)
         return tower, body
-    file = weights.locate(tower, config)
+    file = weights.locate(config)
     state, openai = files.read(file)
     tower = weights.with_its_activation(tower, config, file, openai)
     assert tower.shape is not None

@@ -40,9 +40,7 @@ def build(tower: Tower, config: EncoderConfig) -> Hooked:
             trunk = _create(tower, **cut)
         draw(trunk, config.seed)
     else:
-        with torch.device("meta"):
-            n_bytes = 4 * sum(value.numel() for value in _create(tower).state_dict().values())
-        file = weights.locate(tower, config, n_bytes / 1e6)
+        file = weights.locate(config)
         state, _ = files.read(file)
         trunk = _filled(tower, state, f"{file} ({config.name})")
     return Hooked(trunk, seen.rows, seen.blocks, seen.depth)

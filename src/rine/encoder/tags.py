@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from rine.values import did_you_mean
@@ -80,17 +86,43 @@ def timm_tags(arch: str) -> list[str]:
     return [name.partition(".")[2] for name in names]
 
 
-def open_clip_tag(name: str, tag: str) -> dict[str, Any]:
-    """open_clip's record of a model's weights; empty where it has none. Imports open_clip for others than OpenAI's."""
-    if known := openais(name, tag):
-        return known
-    from open_clip.pretrained import get_pretrained_cfg
+def timms_megabytes(arch: str) -> float:
+    """Of an architecture's weights in timm, as they are published: four bytes a number."""
+    import timm
+    import torch
 
-    return get_pretrained_cfg(name, tag)
+    with torch.device("meta"):
+        return sum(value.numel() for value in timm.create_model(arch).state_dict().values()) * 4e-6
+
+
+def open_clip_tag(name: str, tag: str) -> dict[str, Any]:
+    """open_clip's record of a model's weights; empty where it has none. Of others than OpenAI's it imports PyTorch."""
+    return openais(name, tag) or _open_clips().get_pretrained_cfg(name, tag)
 
 
 def open_clip_tags(name: str) -> list[str]:
-    """The tags of a model's weights in open_clip. Imports open_clip."""
-    from open_clip.pretrained import list_pretrained_tags_by_model
+    """The tags of a model's weights in open_clip. Imports PyTorch."""
+    return _open_clips().list_pretrained_tags_by_model(name)
 
-    return list_pretrained_tags_by_model(name)
+
+def download(record: dict[str, Any], prefer_hf_hub: bool) -> str:
+    """The file of an open_clip's record, fetched by open_clip's own means."""
+    return _open_clips().download_pretrained(record, prefer_hf_hub=prefer_hf_hub)
+
+
+@cache
+def open_clip_folder() -> Path:
+    """Where open_clip is installed."""
+    package = importlib.util.find_spec("open_clip")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent
+
+
+@cache
+def _open_clips() -> ModuleType:
+    """open_clip's module of published weights, without the package, whose import takes seconds (torchvision, timm)."""
+    alone = ModuleType("rine_open_clip")
+    alone.__path__ = [str(open_clip_folder())]
+    sys.modules[alone.__name__] = alone
+    return importlib.import_module(f"{alone.__name__}.pretrained")

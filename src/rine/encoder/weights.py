@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from rine.encoder import tags
-from rine.encoder.catalogue import Tower, look_up
+from rine.encoder.catalogue import Tower
 from rine.encoder.config import EncoderConfig
+from rine.encoder.reach import asked, said
 
-_PATIENCE = 3.0  # seconds in which one of the places of weights has to answer at all
+_TIMMS = "model.safetensors"
 _FREE = {"apache-2.0", "mit", "bsd-3-clause"}
 _ELSEWHERE = (
     "(any place will do whose path is `pretrained` in params.yaml, or of a model from elsewhere in "
@@ -29,43 +25,60 @@ class WeightsError(ValueError):
     """Weights that cannot be had or do not fit; the message says what to do."""
 
 
-def require(config: EncoderConfig) -> None:
-    """Have an entry's weights on this machine, as `locate` does, where that can be told without PyTorch's seconds.
+@dataclass(frozen=True)
+class Way:
+    """A way to a file of weights: whom to ask, how to fetch it, and what a person would do."""
 
-    It can of a file and of OpenAI's. Where others lie is known to timm and open_clip alone, which import PyTorch: those
-    are looked for when they are read.
+    address: str
+    fetch: Callable[[], str]
+    words: str
+
+
+def require(config: EncoderConfig) -> None:
+    """Say that an entry's weights are not on this machine and nobody can be asked for them, as soon as it is known.
+
+    Nothing is imported but what knows where they lie: of timm's models that is timm, of open_clip's with other weights
+    than OpenAI's a file of it that imports PyTorch. Raises `WeightsError`; a tag that there is not is for
+    `catalogue.look_up` to refuse.
     """
     if config.file:
         _named(config, config.file)
-    elif config.catalogue == "open_clip" and tags.openais(str(config.model), config.tag):
-        locate(look_up(config), config)
+    if not config.tag or on_this_machine(config, at_once=True):
+        return
+    timms = config.catalogue == "timm"
+    answers = asked([_hub()] if timms else [way.address for way in _ways(config)])  # while timm is imported
+    if (timms and on_this_machine(config)) or not (ways := _ways(config)):
+        return
+    if len(silent := answers()) == len(ways):
+        raise _lacking(config, ways, silent)
 
 
-def locate(tower: Tower, config: EncoderConfig, megabytes: float | None = None) -> Path:
+def locate(config: EncoderConfig) -> Path:
     """The file that holds an entry's weights, downloaded where it has to be.
 
     Raises `WeightsError` that says which file to get, how large it is and under which licence, and where to put it.
     """
     if config.file:
         return _named(config, config.file)
-    if here := on_this_machine(tower, config):
-        return here
-    if config.catalogue == "timm":
-        return _from_timm(tower, config.tag, megabytes)
-    return _from_open_clip(tower.model, config.tag, tags.open_clip_tag(tower.model, config.tag))
+    return on_this_machine(config) or _fetched(config, _ways(config))
 
 
-def on_this_machine(tower: Tower, config: EncoderConfig) -> Path | None:
-    """The file where it lies already, in a cache of a hub's or by its own path; None where it does not."""
+def on_this_machine(config: EncoderConfig, at_once: bool = False) -> Path | None:
+    """The file where it lies already, in a cache of a hub's or by its own path; None where it does not.
+
+    With `at_once`, one of timm's is looked for where most of them lie: timm, which knows better, is not asked.
+    """
     if config.file:
         return config.file if config.file.is_file() else None
-    if not (tag := config.tag):
+    model, tag = str(config.model), config.tag
+    if not tag:
         return None
     if config.catalogue == "timm":
-        assert tower.arch is not None
-        timms = tags.timm_tag(tower.arch, tag)
-        return _cached(timms.hf_hub_id, [timms.hf_hub_filename or "model.safetensors"]) if timms else None
-    record = tags.open_clip_tag(tower.model, tag)
+        if at_once:
+            return _cached(f"timm/{model}.{tag}", [_TIMMS])
+        timms = tags.timm_tag(model, tag)
+        return _cached(timms.hf_hub_id, [timms.hf_hub_filename or _TIMMS]) if timms else None
+    record = tags.open_clip_tag(model, tag)
     target = _in_open_clips_cache(record.get("url", ""))
     if target and target.is_file():
         return target
@@ -96,96 +109,60 @@ def _named(config: EncoderConfig, file: Path) -> Path:
     return file
 
 
-def _from_timm(tower: Tower, tag: str, megabytes: float | None) -> Path:
-    assert tower.arch is not None
-    record = tags.timm_tag(tower.arch, tag)
-    file = record.hf_hub_filename or "model.safetensors"
+def _ways(config: EncoderConfig) -> list[Way]:
+    """The ways to an entry's weights, in the order in which they are tried."""
+    model, tag = str(config.model), config.tag
+    if config.catalogue == "timm":
+        return [_to_timms(model, found)] if (found := tags.timm_tag(model, tag)) else []
+    record = tags.open_clip_tag(model, tag)
+    url, hub = record.get("url", ""), record.get("hf_hub", "").strip("/")
+    page = f"open_clip_model.safetensors of https://huggingface.co/{hub}"
+    ways = [Way(_hub(), partial(tags.download, record, prefer_hf_hub=True), page)] if hub else []
+    if url:
+        put = f"{url} and put it at {_in_open_clips_cache(url)}"
+        ways.append(Way(url, partial(tags.download, record, prefer_hf_hub=False), put))
+    return ways
+
+
+def _to_timms(model: str, record: Any) -> Way:
+    file = record.hf_hub_filename or _TIMMS
 
     def fetch() -> str:
         from huggingface_hub import hf_hub_download
 
         return hf_hub_download(record.hf_hub_id, file)
 
-    size = f", about {megabytes:,.0f} MB" if megabytes else ""
     free = "" if record.license in _FREE else ", which is not free: read it first"
-    what = f"{file} of https://huggingface.co/{record.hf_hub_id} (licence {record.license}{free}{size})"
-    return _first({_hub(): fetch}, tag, tower.model, what)
+    size = f"about {tags.timms_megabytes(model):,.0f} MB"
+    page = f"{file} of https://huggingface.co/{record.hf_hub_id} (licence {record.license}{free}, {size})"
+    return Way(_hub(), fetch, page)
 
 
-def _from_open_clip(model: str, tag: str, record: dict[str, Any]) -> Path:
-    """Fetch by open_clip's own means."""
-
-    def fetch(prefer_hf_hub: bool) -> str:
-        from open_clip.pretrained import download_pretrained  # with PyTorch: not before anybody answers
-
-        return download_pretrained(record, prefer_hf_hub=prefer_hf_hub)
-
-    url, hub = record.get("url", ""), record.get("hf_hub", "")
-    ways = [f"{url} and put it at {_in_open_clips_cache(url)}"] if url else []
-    if hub:
-        ways.append(f"open_clip_model.safetensors of https://huggingface.co/{hub.strip('/')}")
-    fetches = {address: partial(fetch, address != url) for address in (_hub(), url) if address}
-    return _first(fetches, tag, model, "\n  or ".join(ways))
-
-
-def _first(fetches: Mapping[str, Callable[[], str]], tag: str, model: str, what: str) -> Path:
-    """What the first of these ways, each to an address, brings."""
-    reasons = _silent(fetches)
-    for address in [each for each in fetches if each not in reasons]:
+def _fetched(config: EncoderConfig, ways: Sequence[Way]) -> Path:
+    """What the first of these ways brings."""
+    reasons = asked([way.address for way in ways])()
+    for way in [each for each in ways if each.address not in reasons]:
         try:
-            if file := fetches[address]():
+            if file := way.fetch():
                 return Path(file)
-            reasons[address] = "nothing came"
+            reasons[way.address] = "nothing came"
         except Exception as error:  # a missing network shows itself in many ways
-            reasons[address] = _said(error)
-    raise WeightsError(
-        f"the weights {tag!r} of {model!r} are not on this machine and cannot be downloaded "
-        f"({[*reasons.values()][-1]}).\nGet {what}\n{_ELSEWHERE}."
+            reasons[way.address] = said(error)
+    raise _lacking(config, ways, reasons)
+
+
+def _lacking(config: EncoderConfig, ways: Sequence[Way], reasons: Mapping[str, str]) -> WeightsError:
+    get = "\n  or ".join(way.words for way in reversed(ways))  # a plain address first
+    return WeightsError(
+        f"the weights {config.tag!r} of {str(config.model)!r} are not on this machine and cannot be downloaded "
+        f"({[*reasons.values()][-1]}).\nGet {get}\n{_ELSEWHERE}."
     )
-
-
-def _silent(addresses: Iterable[str]) -> dict[str, str]:
-    """Those of the addresses where nobody answers, and why; all are asked at once: downloaders try for a minute."""
-    from huggingface_hub.constants import HF_HUB_OFFLINE
-
-    if HF_HUB_OFFLINE:
-        return dict.fromkeys(addresses, "HF_HUB_OFFLINE forbids it")
-    reasons = dict.fromkeys(addresses, f"nobody answers within {_PATIENCE:g} seconds")
-
-    def ask(address: str) -> None:
-        try:
-            _reach(address)
-            del reasons[address]
-        except OSError as error:
-            reasons[address] = _said(error)
-
-    # what looks up names keeps no time limit: nobody waits for such a thread, nor does the end of the process
-    threads = [Thread(target=ask, args=(address,), daemon=True) for address in reasons]
-    for thread in threads:
-        thread.start()
-    end = time.monotonic() + _PATIENCE
-    for thread in threads:
-        thread.join(max(0, end - time.monotonic()))
-    return dict(reasons)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".split("\n")[0]
 
 
 def _hub() -> str:
     from huggingface_hub.constants import ENDPOINT
 
     return ENDPOINT
-
-
-def _reach(address: str) -> None:
-    """Raise `OSError` where an address, or the proxy on the way, does not answer."""
-    parts = urlsplit(address)
-    proxy = getproxies().get(parts.scheme)
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else parts
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 443)
-    socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
 
 
 def _in_open_clips_cache(url: str) -> Path | None:

@@ -26,12 +26,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from rine.encoder.config import EncoderConfig
+from rine.encoder.config import EncoderConfig, of_entry
 from rine.files import write_whole
 from rine.heads import Head, HeadConfig, make_head
 from rine.models import seen
 from rine.models.card import model_card
-from rine.models.meta import Meta, encoder_config
+from rine.models.meta import Meta
 from rine.params_errors import explained
 from rine.scores.calibration import Calibration
 
@@ -65,7 +65,7 @@ class Stored:
     @property
     def encoder_config(self) -> EncoderConfig:
         """The encoder that the head was trained on, as `rine.encoder.load` takes it."""
-        return encoder_config(self.meta["encoder"])
+        return of_entry(self.meta["encoder"])
 
     @property
     def weights_digest(self) -> str | None:

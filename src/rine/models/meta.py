@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,12 +14,11 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic.dataclasses import dataclass
 
-from rine.encoder.config import EncoderConfig
+from rine.encoder.config import NAMES, EncoderConfig, of_entry
 from rine.params_errors import explained
 from rine.scores.calibration import Calibration
 
@@ -36,10 +34,10 @@ def _file_name(name: str) -> str:
 
 def _encoder(entry: dict[str, Any]) -> dict[str, Any]:
     try:
-        encoder_config(entry)
+        of_entry(entry)
     except ValidationError as error:
         raise ValueError("; ".join(explained(error.errors(), EncoderConfig))) from None
-    beside = {key: value for key, value in entry.items() if key not in _OF_ENCODER}
+    beside = {key: value for key, value in entry.items() if key not in NAMES}
     if wrong := [key for key, value in beside.items() if not isinstance(value, str | None)]:
         raise ValueError(f"{', '.join(wrong)}: text is allowed")
     return entry
@@ -88,11 +86,3 @@ class Meta:
     calibration: Annotated[Calibration, AfterValidator(_finite)] | None = None
     calibrated: Calibrated | None = None
     source: str | None = None
-
-
-_OF_ENCODER = {field.name for field in fields(EncoderConfig)}
-
-
-def encoder_config(entry: Mapping[str, Any]) -> EncoderConfig:
-    """The encoder as `rine.encoder.load` takes it, of what a model file says of it."""
-    return TypeAdapter(EncoderConfig).validate_python({key: entry[key] for key in entry.keys() & _OF_ENCODER})

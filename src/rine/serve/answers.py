@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -74,3 +76,9 @@ def describe(detector: Detector, settings: ServeSettings) -> Model:
         thresholds=thresholds_of(detector),
         limits=asdict(settings),
     )
+
+
+def identity(detector: Detector, settings: ServeSettings) -> str:
+    """By which a page sees that the server was started again with another model, or as another of the same name."""
+    known = [describe(detector, settings).model_dump(), detector.meta]
+    return hashlib.blake2b(json.dumps(known, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()

@@ -17,15 +17,16 @@ from rine.detector import Detector
 from rine.detector.evidence import Explanation
 from rine.pixels.crops import CropRule
 from rine.pixels.pictures import UnreadablePicture
-from rine.serve.answers import Health, Model, Predictions, Problem, describe
+from rine.serve.answers import Health, Model, Predictions, Problem, describe, identity
 from rine.serve.limits import Limits
 from rine.serve.manners import Manners
 from rine.serve.settings import HOST, ServeSettings
 from rine.serve.worker import QueueFull, Worker
 
 LONGEST_NAME = 255  # characters of a file's name that come back
-SCRIPT = "text/javascript"
-ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": SCRIPT, "evidence.js": SCRIPT}
+ASSETS = {"page.html": "text/html", "page.css": "text/css"} | dict.fromkeys(
+    ("page.js", "evidence.js", "server.js"), "text/javascript"
+)
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -50,7 +51,7 @@ def create_app(detector: Detector, settings: ServeSettings) -> FastAPI:
     # FastAPI's pages of documentation load their script from a network; /openapi.json needs none
     app = FastAPI(title="rine", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Limits, settings=settings)
-    app.add_middleware(Manners)
+    app.add_middleware(Manners, model=identity(detector, settings))
     # A page elsewhere whose name is made to point at this machine must not read verdicts (DNS rebinding)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     app.exception_handler(QueueFull)(_queue_full)

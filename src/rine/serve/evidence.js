@@ -4,11 +4,13 @@
 async function showEvidence(row) {
   if (row.evidence) return;
   row.evidence = true;
+  const { signal } = turn;
   const place = row.item.querySelector(".evidence");
   place.replaceChildren(element("p", { text: "Looking closer …" }));
   $("status").textContent = "Gathering evidence";
   try {
-    const found = await post("explain", "file", row.file);
+    const found = await post("explain", "file", row.file, signal);
+    if (signal.aborted) return;
     place.replaceChildren(
       element("h4", { text: "Where" }), ...map(found, row),
       element("h4", { text: `After mild changes: ${found.stability}` }), ...changes(found),
@@ -17,6 +19,7 @@ async function showEvidence(row) {
     );
     $("status").textContent = `Evidence: ${found.stability}`;
   } catch (error) {
+    if (signal.aborted) return;
     row.evidence = false; // opening it again tries again
     place.replaceChildren(element("p", { text: `No evidence: ${error.message}` }));
     $("status").textContent = `No evidence: ${error.message}`;
@@ -105,7 +108,9 @@ function blocks({ blocks: all }) {
 
 function saving(row) {
   const button = element("button", { type: "button", class: "save", text: "Save this evidence" });
-  button.addEventListener("click", () => save(row));
+  button.addEventListener("click", () => save(row).catch(() => {
+    button.textContent = "Not saved: the picture cannot be read any more";
+  }));
   return button;
 }
 
@@ -124,10 +129,11 @@ function origin({ origin: from, verdict: { provenance, remark } }) {
 
 // One file that needs no other, with the picture in it
 async function save(row) {
-  const styles = await (await fetch("page.css")).text();
-  const bytes = await new Promise((resolve) => {
+  const styles = [...document.styleSheets[0].cssRules].map((rule) => rule.cssText).join("\n");
+  const bytes = await new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.addEventListener("load", () => resolve(reader.result));
+    reader.addEventListener("error", () => reject(reader.error));
     reader.readAsDataURL(row.file);
   });
   const copy = row.item.cloneNode(true);

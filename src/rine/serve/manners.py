@@ -23,10 +23,13 @@ HEADERS = {
 
 
 class Manners:
-    """ASGI middleware: headers that keep the page to itself; no other site's page (403), no key twice (400)."""
+    """ASGI middleware: headers that keep the page to itself; no other site's page (403), no key twice (400).
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    `X-Rine-Model` says whose answer it is: `rine.serve.answers.identity`.
+    """
+
+    def __init__(self, app: ASGIApp, model: str) -> None:
+        self.app, self.headers = app, HEADERS | {"X-Rine-Model": model}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,7 +38,7 @@ class Manners:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
         if (b"sec-fetch-site", b"cross-site") in scope["headers"] and scope["method"] != "GET":

@@ -3,17 +3,12 @@
 
 const COLUMNS = ["path", "verdict", "probability", "logit", "model", "crops", "seconds", "error", "remark", "low", "high"];
 const AT_ONCE = 4; // requests under way: enough to fill the server's batch, few enough to show progress
-const TRIES = 8; // for a server whose queue is full
 
 const $ = (id) => document.getElementById(id);
-const rows = []; // in the order in which pictures came: {file, item, result}
+const rows = []; // in the order in which pictures came: {file, url, item, result}
 const waiting = [];
 let underWay = 0;
-let done = 0;
-let thresholds = {}; // probabilities at which verdicts begin
 let shown = ""; // the only kind that is shown
-let limits = {};
-let described; // a promise of the two above: a picture that is dropped at once waits for them
 
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 
@@ -25,40 +20,12 @@ function element(name, { text, ...attributes } = {}, ...children) {
   return made;
 }
 
-// ---------------------------------------------------------------- talking to the server
-
-class Refused extends Error {}
-
-async function ask(...request) {
-  try {
-    return await fetch(...request);
-  } catch {
-    throw new Refused("the server does not answer; is rine serve still running?");
-  }
-}
-
-async function post(path, field, file) {
-  for (let attempt = 1; ; attempt++) {
-    const body = new FormData();
-    body.append(field, file, file.name || "pasted picture");
-    const answer = await ask(`${path}?crops=${$("crops").value}`, { method: "POST", body });
-    if (answer.status === 429 && attempt < TRIES) {
-      const seconds = Number(answer.headers.get("Retry-After")) || 1;
-      await new Promise((resume) => setTimeout(resume, 1000 * seconds));
-      continue;
-    }
-    const content = await answer.json().catch(() => ({}));
-    if (content.results || answer.ok) return content;
-    throw new Refused(typeof content.detail === "string" ? content.detail : `the server answered with status ${answer.status}`);
-  }
-}
-
-async function judge(file) {
+async function judge(file, signal) {
   const row = { path: file.name || "pasted picture", verdict: null, error: null };
   try {
-    await described;
+    await known();
     if (file.size > 1e6 * limits.upload_mb) return { ...row, error: `larger than the ${limits.upload_mb} MB that are allowed` };
-    return (await post("predict", "files", file)).results[0];
+    return (await post("predict", "files", file, signal)).results[0];
   } catch (error) {
     return { ...row, error: error instanceof Refused ? error.message : `the page failed: ${error}` };
   }
@@ -69,16 +36,11 @@ async function judge(file) {
 function add(files) {
   if (!files.length) return;
   for (const file of files) {
-    const item = $("row").content.firstElementChild.cloneNode(true);
-    const row = { file, item, url: URL.createObjectURL(file), result: null };
-    const picture = item.querySelector("img");
-    picture.addEventListener("error", () => picture.parentElement.classList.add("none"));
-    picture.src = row.url;
-    item.querySelector("h3").textContent = file.name || "pasted picture";
-    item.querySelector("details").addEventListener("toggle", (event) => event.target.open && showEvidence(row));
+    const row = { file, url: URL.createObjectURL(file) };
+    unjudged(row);
     rows.push(row);
     waiting.push(row);
-    $("results").append(item);
+    $("results").append(row.item);
   }
   $("desk").hidden = false;
   $("clear").disabled = false;
@@ -86,17 +48,27 @@ function add(files) {
   while (underWay < AT_ONCE && waiting.length) work();
 }
 
-// Another crop rule is another question: all that was judged is judged again
+// As it stands in the list before its verdict
+function unjudged(row) {
+  row.result = null;
+  row.evidence = false;
+  row.item = $("row").content.firstElementChild.cloneNode(true);
+  const picture = row.item.querySelector("img");
+  picture.addEventListener("error", () => picture.parentElement.classList.add("none"));
+  picture.src = row.url;
+  row.item.querySelector("h3").textContent = row.file.name || "pasted picture";
+  row.item.querySelector("details").addEventListener("toggle", (event) => event.target.open && showEvidence(row));
+}
+
+// Another crop rule or model is another question: all that was judged is judged again
 function again() {
+  turnOver();
   for (const row of rows) {
-    row.result = null;
-    row.evidence = false;
-    row.item.className = "row";
-    row.item.querySelector("details").open = false;
-    row.item.querySelector(".evidence").replaceChildren();
+    const { item } = row;
+    unjudged(row);
+    item.replaceWith(row.item);
   }
   waiting.splice(0, waiting.length, ...rows);
-  done = 0;
   count();
   while (underWay < AT_ONCE && waiting.length) work();
 }
@@ -105,15 +77,13 @@ async function work() {
   underWay++;
   while (waiting.length) {
     const row = waiting.shift();
+    const { signal } = turn;
     row.item.querySelector(".badge").textContent = "looking";
-    const rule = $("crops").value;
-    const result = await judge(row.file);
-    if (rows.includes(row) && rule === $("crops").value) {
-      row.result = result;
-      done++;
-      show(row);
-      count();
-    }
+    const result = await judge(row.file, signal);
+    if (signal.aborted) continue;
+    row.result = result;
+    show(row);
+    count();
   }
   underWay--;
 }
@@ -141,6 +111,7 @@ function show({ item, result }) {
 let spoken = 0;
 function count() {
   const all = rows.length;
+  const done = rows.filter((row) => row.result).length;
   $("work").hidden = all === 0 || done === all;
   $("progress").max = all || 1;
   $("progress").value = done;
@@ -184,8 +155,9 @@ function summary() {
 }
 
 function clear() {
+  turnOver();
   for (const row of rows) URL.revokeObjectURL(row.url);
-  rows.length = waiting.length = done = 0;
+  rows.length = waiting.length = 0;
   $("results").replaceChildren();
   $("desk").hidden = $("clear").disabled = true;
   count();
@@ -265,17 +237,7 @@ function start() {
     document.body.classList.remove("dragging");
     add(await dropped(event.dataTransfer));
   });
-  described = describe();
-}
-
-async function describe() {
-  const model = await (await ask("model")).json();
-  limits = model.limits;
-  $("limits").textContent = `up to ${limits.upload_mb} MB and ${Math.floor(limits.pixels / 1e6)} megapixels each`;
-  $("model").textContent = `Model ${model.name} on ${model.encoder}, rine ${model.version}; learnt from ${model.trained_on}.`;
-  thresholds = model.thresholds;
-  $("about").textContent = model.about;
-  $("about").hidden = !model.about;
+  known().catch((error) => { $("limits").textContent = error.message; });
 }
 
 start();
