@@ -17,7 +17,7 @@ import numpy as np
 from rine.evaluation.roc_curve import curve_of
 
 FEWEST = 3  # pictures of a class; of fewer there is nothing to leave out
-_AT_ONCE = 1_000_000  # scores of runs that are ranked together
+_AT_ONCE = 250_000  # scores of runs that are ranked together
 
 
 class Influence(NamedTuple):
