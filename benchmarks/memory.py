@@ -1,13 +1,14 @@
 """Memory and time of the stages that hold every picture's row, by the number of pictures, and its slope.
 
 `python -m benchmarks.memory --pictures 20000 200000` makes so many pictures of 32 x 32 pixels in parquet, half of them
-for training, and runs `prepare`, `cache` (a tower of two blocks) and `grid` on them, each a process of its own, twice:
-the second time there is nothing to read or to encode.
+for training, and runs a study of them, each stage a process of its own, with a tower of two blocks and little to train.
+`--times 2` runs each stage once more: then there is nothing to read or to encode. `--told` has `prepare` trust digests.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import os
 import subprocess
@@ -32,10 +33,22 @@ STAGES = {
     "prepare": ["prepare"],
     "cache, train": ["cache", "tiny", "train"],
     "cache, test": ["cache", "tiny", "test"],
+    "cache, perturb": ["cache", "tiny", "perturb"],
+    "cache, synthbuster": ["cache", "tiny", "synthbuster"],
     "grid": ["grid", "tiny", "all"],
+    "select": ["select"],
+    "epochs": ["epochs"],
+    "dataset_size": ["dataset_size"],
+    "ablate": ["ablate"],
+    "best": ["best", "all"],
+    "perturb": ["perturb"],
+    "validate": ["validate"],
+    "report": ["report"],
 }
-PART = {"cache, train": 0.5, "cache, test": 0.5}  # of the study's pictures, that a stage's are
-HELD = {"grid": TOKENS * (1 - VAL) / 2}  # bytes of tokens a picture that a stage has read into memory to train on
+PART = {"cache, train": 0.5, "cache, test": 0.5, "cache, perturb": 0.5}  # of the study's pictures, that a stage's are
+TRAINING = ("grid", "epochs", "dataset_size", "ablate", "best")
+# bytes of tokens a picture that a stage has read into memory to train on
+HELD = dict.fromkeys(TRAINING, TOKENS * (1 - VAL) / 2)
 _EVERY = 0.02  # seconds between two looks at a process
 
 
@@ -54,21 +67,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("--pictures", type=int, nargs=2, default=[20_000, 200_000], metavar="N")
     parser.add_argument("--folder", type=Path, help="where the data and artifacts are kept; by default nowhere")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=[*STAGES], metavar="STAGE")
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--told", action="store_true", help="trust the digests of the table")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        few, many = (measured((asked.folder or Path(temporary)) / str(n), n) for n in asked.pictures)
+        places = {n: (asked.folder or Path(temporary)) / str(n) for n in asked.pictures}
+        few, many = (measured(folder, n, asked) for n, folder in places.items())
     show(asked.pictures, few, many)
 
 
-def measured(folder: Path, n: int) -> dict[str, list[Ran]]:
-    """Each stage of a study of n pictures, run twice."""
+def measured(folder: Path, n: int, asked: argparse.Namespace) -> dict[str, list[Ran]]:
+    """Each stage of a study of n pictures that is asked for, as often."""
     if not (folder / "data").is_dir():
         make(folder / "data", n)
-    (folder / "params.yaml").write_text(yaml.safe_dump(study(folder / "data")))
-    ran: dict[str, list[Ran]] = {name: [] for name in STAGES}
-    for _ in range(2):
-        for name, stage in STAGES.items():
-            ran[name].append(run(stage, folder))
+    (folder / "params.yaml").write_text(yaml.safe_dump(study(folder / "data", asked.told)))
+    ran: dict[str, list[Ran]] = {name: [] for name in asked.stages}
+    for _ in range(asked.times):
+        for name in asked.stages:
+            ran[name].append(run(STAGES[name], folder))
             print(f"{n} pictures, {name}: {ran[name][-1]}, load {os.getloadavg()[0]:.1f}", flush=True)
     return ran
 
@@ -81,28 +98,34 @@ def make(folder: Path, n: int) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number, start in enumerate(range(0, n, PER_FILE)):
-        cells, labels, models = [], [], []
+        cells, labels, models, digests = [], [], [], []
         for i in range(min(PER_FILE, n - start)):
             image = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((32, 32))
             out = io.BytesIO()
             image.save(out, "JPEG", quality=90)
             cells.append({"bytes": out.getvalue(), "path": None})
+            digests.append(hashlib.sha256(out.getvalue()).hexdigest())
             labels.append("fake" if i % 2 else "real")
             models.append(f"m{i % N_GENERATORS}" if i % 2 else "real")
-        table = pa.table({"image": cells, "label": labels, "model": models})
+        table = pa.table({"image": cells, "label": labels, "model": models, "sha256": digests})
         split = "test" if number % 2 else "train"
         pq.write_table(table, folder / f"{split}-{number:05d}.parquet", row_group_size=PER_GROUP)
 
 
-def study(data: Path) -> dict[str, object]:
+def study(data: Path, told: bool = False) -> dict[str, object]:
     """The sample study's parameters on these pictures, with little to train."""
     raw = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
     label = {"column": "label", "real": ["real"]}
-    train = {"parquet": ["train-*"], "label": label, "split": "train", "val_fraction": VAL}
-    test = {"parquet": ["test-*"], "label": label, "generator": "model", "split": "test"}
+    train: dict[str, object] = {"parquet": ["train-*"], "label": label, "split": "train", "val_fraction": VAL}
+    test: dict[str, object] = {"parquet": ["test-*"], "label": label, "generator": "model", "split": "test"}
+    if told:
+        train |= {"digest": {"column": "sha256", "kind": "sha256"}}
+        test |= {"digest": {"column": "sha256", "kind": "sha256"}}
     raw["prepare"] = {"root": str(data.resolve()), "max_pixels": 10**8, "datasets": {"big": train, "open": test}}
     raw["encoders"] = {"tiny": {"name": "ViT-tiny", "model": TOWER, "pretrained": "random", "seed": 0}}
-    raw |= {"encoder": "tiny", "settings": {"all": ["big"]}, "ldm": None, "perturb": None}
+    raw |= {"encoder": "tiny", "settings": {"all": ["big"]}, "ldm": None}
+    raw["perturb"] = {"mode": "paper", "kinds": ["compress"], "seed": 0, "degrade": None}
+    raw |= {"epochs": {"epochs": [1]}, "dataset_size": {"fractions": [0.5]}}
     raw["augmentation"]["views"] = 1
     raw["grid"] |= {"epochs": 1, "xi": [0.1], "q": [1, 2], "proj_dim": [8]}
     raw["best"] = {"models": {"all": "train"}, "default": "all"}
@@ -160,7 +183,7 @@ def show(pictures: list[int], few: dict[str, list[Ran]], many: dict[str, list[Ra
     """Print a table: of each stage and run the seconds and megabytes of either number; of anonymous ones the slope."""
     heads = ("s", "own MB", "anonymous MB", "workers MB", "B a picture", "beside tokens")
     print(f"\n{'stage, run':16}" + "".join(f"{head:>16}" for head in heads))
-    for name in STAGES:
+    for name in few:
         n = (pictures[1] - pictures[0]) * PART.get(name, 1)
         for number, (a, b) in enumerate(zip(few[name], many[name], strict=True), start=1):
             slope = (b.anonymous - a.anonymous) * 1e6 / n

@@ -209,10 +209,10 @@ def as_text(rows: list[dict[str, str]], kind: str) -> str:
     )
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl"])
+@pytest.mark.parametrize("kind", ["csv", "csv;", "tsv", "json", "jsonl"])
 def test_a_manifest_names_files(tmp_path: Path, kind: str) -> None:
     (tmp_path / "lists").mkdir()
-    (tmp_path / f"lists/a.{kind}").write_text(as_text(rows(tmp_path), kind))
+    (tmp_path / f"lists/a.{kind.rstrip(';')}").write_text(as_text(rows(tmp_path), kind), encoding="utf-8-sig")
     listing = listed(tmp_path, lists=LISTS)["lists"]
     assert sets(listing) == {"lists/sd.1": ("lists", "lists/sd.1")}
     assert counts(listing) == {("lists", 0): 1, ("lists/sd.1", 1): 2}

@@ -301,7 +301,10 @@ def looked_at(root: Path, paths: Sequence[str], *_: object) -> Iterator[list[rea
         yield [(path, None, Facts(digest, 900, 32, 32, "JPEG", "RGB", 75, jpeg_standard=True, exif=False, dhash=dhash))]
 
 
-def test_a_picture_more_takes_less_than_two_hundred_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("told", [False, True])
+def test_a_picture_more_takes_less_than_two_hundred_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
     for module, name in (
         (records, "CHUNK"),
         (reading, "CHUNK"),
@@ -312,10 +315,12 @@ def test_a_picture_more_takes_less_than_two_hundred_bytes(tmp_path: Path, monkey
         monkeypatch.setattr(module, name, 256)
     peaks = {}
     for n in (2_500, 1_000, 2_500):  # at first what is made but once, and the tuples that Python keeps
-        cells = pa.table({"image": [b""] * n, "label": ["real", "fake"] * (n // 2)})
+        digests = [f"{i:064x}" for i in range(n)]
+        cells = pa.table({"image": [b""] * n, "label": ["real", "fake"] * (n // 2), "sum": digests})
         pq.write_table(cells, tmp_path / f"{n}-0.parquet", row_group_size=500)
         entry = {"parquet": [f"{n}-*"], "label": {"column": "label", "real": ["real"]}, "val_fraction": 0.1}
-        study = config(tmp_path, big=entry | {"split": "train"})
+        said = {"digest": {"column": "sum", "kind": "sha256"}} if told else {}
+        study = config(tmp_path, big=entry | said | {"split": "train"})
         tracemalloc.start()
         made = index.build(study, by=looked_at)
         assert (np.bincount(duplicates.near_labels(made.records.hashes())) == 1).all()

@@ -99,7 +99,7 @@ def test_differences_of_tpr_vary_as_much_as_is_said(n: int, skill: int) -> None:
     alike = 0.7 * noise + np.sqrt(1 - 0.7**2) * rng.normal(size=noise.shape)
     first, second = (tpr_at(0.05, labels, each + skill * labels) for each in (noise, alike))
     said = ((first.pictures - second.pictures) ** 2).sum(axis=1).mean()
-    assert 0.9 <= np.std(first.value - second.value) / np.sqrt(said) <= 1.08
+    assert 0.88 <= np.std(first.value - second.value) / np.sqrt(said) <= 1.08
 
 
 def test_tpr_is_unbiased_and_its_variance_is_that_of_many_samples() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from rine.evaluation import intervals
 from rine.evaluation.intervals import ENOUGH, Estimate, Scored, difference, interval, scored
+from rine.features import table
 from rine.scores import TestSet
 
 CONFIDENCE = 0.95
@@ -174,6 +177,28 @@ def test_a_hundred_thousand_scores_take_seconds() -> None:
     assert time.process_time() - start < 10
 
 
+def test_what_is_not_kept_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = made(60, "ab").mean("ap", [0])
+    monkeypatch.setattr(intervals, "_KEPT", 0)
+    scores = made(60, "ab")
+    assert np.array_equal(scores.mean("ap", [0]).pictures, kept.pictures)
+    assert not scores._made
+
+
+def test_a_picture_more_takes_less_than_two_hundred_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_ROWS_AT_A_TIME", 256)
+    peaks = []
+    for n in (1_000, 1_000, 3_000):  # at first what is made but once
+        paths = [f"{i:032x}" for i in range(n)]
+        images = pd.DataFrame({"source": "a", "label": 0, "path": paths, "digest": paths})
+        logits = np.zeros((1, n))
+        tracemalloc.start()
+        scored(images, [], logits)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[2] - peaks[1]) / 2_000 < 200
+
+
 def test_tables_in_another_order_and_with_more_pictures_are_paired_by_picture() -> None:
     sets, labels = sets_of(80)
     rng = np.random.default_rng(3)
@@ -185,8 +210,8 @@ def test_tables_in_another_order_and_with_more_pictures_are_paired_by_picture() 
     extra = pd.DataFrame({"source": ["b"], "label": [0], "path": ["new"], "digest": ["new"]})
     rows = np.argsort(order)[sets[0].rows] + 1
     moved = [TestSet("a", "gan", "a", "a", rows, labels[sets[0].rows])]
-    table = pd.concat([extra, images.iloc[order]], ignore_index=True)
-    second = scored(table, moved, np.concatenate([[[0.0]], logits[:, order]], axis=1))
+    both = pd.concat([extra, images.iloc[order]], ignore_index=True)
+    second = scored(both, moved, np.concatenate([[[0.0]], logits[:, order]], axis=1))
     apart = difference(first.mean("acc", [0]), second.mean("acc", [0]), CONFIDENCE)
     alike = difference(first.mean("acc", [0]), first.mean("acc", [0]), CONFIDENCE)
     assert apart is not None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from pydantic import TypeAdapter
@@ -153,6 +154,17 @@ def test_the_entries_of_lists_say_what_their_columns_do(tmp_path: Path) -> None:
     assert set(looked.left_out) == {"web.csv", "gone.csv"}
     assert "of the web" in looked.left_out["web.csv"]
     assert "nowhere/a.png, which is not there" in looked.left_out["gone.csv"]
+
+
+def test_the_numbers_of_classes_are_called_by_their_names(tmp_path: Path) -> None:
+    """Hugging Face's data sets hold a class as a number, whose name stands in the file's metadata."""
+    features = {"label": {"_type": "ClassLabel", "names": ["fake", "real"]}, "image": {"_type": "Image"}}
+    file = write_parquet(tmp_path / "hf/a-0.parquet", [encoded(0), encoded(1)], label=[0, 1])
+    said = json.dumps({"info": {"features": features}})
+    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": said}), file)
+    [guess] = look(tmp_path).guesses
+    assert guess.entry["label"] == {"column": "label", "real": ["1"], "fake": ["0"]}
+    assert "label 0 is fake, 1 is real" in guess.remarks
 
 
 FOLDERS = [genimage, aigibench, openfake, community_forensics, synthbuster, synthbuster_only, listed]

@@ -157,6 +157,7 @@ def test_a_folder_of_scores_is_read_as_it_was_written(tmp_path, scores):
     pd.testing.assert_frame_equal(summarise(again, TEST_SETS), summarise(scores, TEST_SETS), check_dtype=False)
     first = {path.name: path.read_bytes() for path in (tmp_path / "grid").iterdir()}
     again.write(tmp_path / "twice")
+    assert ImageScores.read(tmp_path / "twice").images is again.images, "folders that list the same share one table"
     assert {path.name: path.read_bytes() for path in (tmp_path / "twice").iterdir()} == first
 
 

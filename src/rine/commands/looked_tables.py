@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from rine.commands.guess import FAKE, REAL, Guess, name_of
@@ -52,13 +54,26 @@ def _parquet(root: Path, files: list[str]) -> Guess | str:
         others = [name for name in names if name not in images]
         first = next(table.iter_batches(_ROWS, columns=others), None) if others else None
         values = {name: list(map(str, first.column(name).to_pylist())) for name in others} if first else {}
+        classes = _classes(table.schema_arrow.metadata or {})
     n = 0
     for file in files:
         with tables.opened(root / file) as table:
             n += table.metadata.num_rows
     if others and first is None:
         return "it has no rows"
-    return _guess(files, {"parquet": _glob(files), "image": images[0]}, values, n)
+    return _guess(files, {"parquet": _glob(files), "image": images[0]}, values, n, classes)
+
+
+def _classes(metadata: Mapping[bytes, bytes]) -> dict[str, dict[str, str]]:
+    """What the numbers of a column stand for, where Hugging Face's data sets say it: column -> number -> name."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        named = {column: about["names"] for column, about in features.items() if "names" in about}
+        return {
+            column: {str(number): str(name) for number, name in enumerate(names)} for column, names in named.items()
+        }
+    except (ValueError, AttributeError, TypeError):  # another's metadata of that name
+        return {}
 
 
 def _manifest(root: Path, files: list[str]) -> tuple[Guess | str, Mapping[str, int]]:
@@ -95,7 +110,13 @@ def _folder_of(address: str) -> str:
     return f"{file}!{PurePosixPath(place).parent}" if place else str(PurePosixPath(file).parent)
 
 
-def _guess(files: list[str], entry: dict[str, Any], values: Mapping[str, Sequence[str]], n: int) -> Guess:
+def _guess(
+    files: list[str],
+    entry: dict[str, Any],
+    values: Mapping[str, Sequence[str]],
+    n: int,
+    classes: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Guess:
     """The rest of an entry, by the columns beside its pictures."""
     remarks = [f"columns: {', '.join([*(each for each in (entry.get('image'), entry.get('path')) if each), *values])}"]
     label = next((name for name in values if name.lower() in LABELS and len(set(values[name])) <= MOST_CLASSES), None)
@@ -103,11 +124,14 @@ def _guess(files: list[str], entry: dict[str, Any], values: Mapping[str, Sequenc
         entry["label"] = "fake"
         remarks.append("no column seems to say real or synthetic: say label: real or label: fake")
     else:
-        real, fake = (sorted(value for value in set(values[label]) if value.lower() in words) for words in (REAL, FAKE))
+        called = {value: classes.get(label, {}).get(value, value) for value in sorted(set(values[label]))}
+        real, fake = ([value for value, name in called.items() if name.lower() in words] for words in (REAL, FAKE))
         entry["label"] = {"column": label} | ({"real": real} if real else {}) | ({"fake": fake} if fake else {})
         if not (real or fake):
             entry["label"] |= {"real": sorted(set(values[label]))[:1]}
             remarks.append(f"values of {label}: {sorted(set(values[label]))}: say which are real")
+        if label in classes:
+            remarks.append(f"{label} {', '.join(f'{value} is {name}' for value, name in called.items())}")
     if generator := next((name for name in GENERATORS if name in values), None):
         entry["generator"] = generator
     words = re.split(r"[/._-]", files[0].lower())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,8 @@ def build(
         raise DatasetError(f"prepare.root = {config.root!r} is no folder; expected that of the data sets")
     listings = list_all(root, config.datasets)
     paths, numbers = numbered({name: listing.pictures.paths for name, listing in listings.items()})
-    said = {path: text for listing in listings.values() for path, text in listing.told.items()}
+    said: Any = [listing.told for listing in listings.values() if listing.told]
+    said = ChainMap(*reversed(said))
     made = [test_set for listing in listings.values() for test_set in listing.test_sets]
     test_sets = [test_set._replace(family=family(test_set.family)) for test_set in made]
     learnt = [source for listing in listings.values() for source in listing.training]

@@ -1,11 +1,43 @@
 """What a list says of a picture's file: a digest, and the row that says it.
 
-It is one text, "sha256:6f1e... lists/a.csv, line 3", since there may be millions.
+It is one text, "sha256:6f1e... lists/a.csv, line 3".
 """
 
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+
+
+class Told(Mapping[str, str]):
+    """What lists say, by path: on disk, in a file that is gone with this object, since there may be millions."""
+
+    def __init__(self) -> None:
+        # threads that look at pictures ask for what is said of theirs
+        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("CREATE TABLE told (path BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID")
+        self._db.execute("BEGIN")
+
+    def add(self, path: str, text: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (_bytes(path), text))
+
+    def __getitem__(self, path: str) -> str:
+        found = self._db.execute("SELECT text FROM told WHERE path = ?", (_bytes(path),)).fetchone()
+        if found is None:
+            raise KeyError(path)
+        return str(found[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.decode("utf-8", "surrogateescape") for (path,) in self._db.execute("SELECT path FROM told"))
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM told").fetchone()[0])
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
 
 
 def told(kind: str, digest: str, where: str) -> str:

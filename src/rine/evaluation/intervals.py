@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
 
 from rine.evaluation.influence import INFLUENCES, RATES, Influence
-from rine.features.table import PICTURE
+from rine.features.table import PICTURE, values_of
 from rine.scores import TestSet
 
 ENOUGH = 50  # pictures of each class in a test set: with fewer an interval was not seen to cover
 
+_KEPT = 1 << 26  # bytes of influences: eight for each metric, run and picture of a test set
 _FEWEST_DEGREES = {False: 3.0, True: 10.0}  # of a share the value itself tells much of the variance
 _NOTHING = 1e-20  # a variance that is a sum's last digits
 
@@ -122,21 +124,36 @@ class Scored:
         return Estimate(value, pictures, (weights**2).sum(axis=1), metric in RATES, few, self.names)
 
     def _influence(self, metric: str, g: int) -> Influence:
-        """Of all runs on one test set, made when it is first asked for."""
-        if (metric, g) not in self._made:
-            test_set = self.test_sets[g]
-            self._made[metric, g] = INFLUENCES[metric](
-                test_set.labels, self.logits[:, test_set.rows].astype(np.float64)
-            )
-        return self._made[metric, g]
+        """Of all runs on one test set: kept where there is room, else made each time that it is asked for."""
+        if made := self._made.get((metric, g)):
+            return made
+        test_set = self.test_sets[g]
+        made = INFLUENCES[metric](test_set.labels, self.logits[:, test_set.rows].astype(np.float64))
+        if made.pictures.nbytes + sum(each.pictures.nbytes for each in self._made.values()) <= _KEPT:
+            self._made[metric, g] = made
+        return made
 
 
 def scored(images: pd.DataFrame, test_sets: Sequence[TestSet], logits: np.ndarray) -> Scored:
     """Runs with logits (K, N) on the test sets of a table of N pictures; a picture is told by its content."""
-    columns = [images[column].astype(str).astype(object) for column in (*PICTURE, "digest", "label")]
-    named = ["\n".join((digest or "\n".join(place), label)) for *place, digest, label in zip(*columns, strict=True)]
-    ids, names = pd.factorize(np.array(named, dtype=object))
-    return Scored(test_sets, logits, ids, np.asarray(names, dtype=str))
+    columns = (values_of(images[column]) for column in ("label", "digest", *PICTURE))
+    named = np.fromiter((_name(*values) for values in zip(*columns, strict=True)), "S17", len(images))
+    names, first, ids = np.unique(named, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # as they come: sums are made in that order
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order))
+    return Scored(test_sets, logits, place[ids], names[order])
+
+
+def _name(label: int, digest: str, *place: object) -> bytes:
+    """What tells a picture, in seventeen bytes: its content, or where none is known its place; and its label."""
+    try:
+        name = bytes.fromhex(digest)
+    except ValueError:
+        name = b""
+    if len(name) != 16:
+        name = blake2b((digest or "\n".join(map(str, place))).encode(), digest_size=16).digest()
+    return name + bytes([label + 1])  # no zero, which would end it
 
 
 def interval(estimate: Estimate, confidence: float) -> Interval | None:

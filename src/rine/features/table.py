@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,15 @@ def read(file: Path) -> pd.DataFrame:
     types: dict[str, Any] = dict.fromkeys(texts, str) | _NUMBERS
     repeated = dict.fromkeys(set(texts) - {"path", "digest"}, "category")
     with pd.read_csv(file, dtype=types, keep_default_na=False, chunksize=_ROWS_AT_A_TIME) as chunks:
-        return joined(chunk.astype(repeated) for chunk in chunks)
+        rows = joined(chunk.astype(repeated) for chunk in chunks)
+    give_back()
+    return rows
+
+
+def give_back() -> None:
+    """Let the system have what was freed: of texts that came in pieces gaps stay, of nearly half a table's size."""
+    if arrow := sys.modules.get("pyarrow"):  # which holds pandas' texts, where it is installed
+        arrow.default_memory_pool().release_unused()
 
 
 def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -69,6 +78,13 @@ def firsts(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     first = np.empty(len(order), np.int32)
     first[order] = np.repeat(order[group], np.diff(group, append=np.int32(len(order))))
     return first
+
+
+def places(rows: pd.DataFrame, among: pd.DataFrame) -> np.ndarray:
+    """For each of the rows (N,) the number of the first of `among` of the same picture; -1 where there is none."""
+    both = joined(part[list(PICTURE)] for part in (among, rows))
+    first = firsts(both, PICTURE)[len(among) :]
+    return np.where(first < len(among), first, -1)
 
 
 def ordered(values: pd.Series) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rine.features import Features
-from rine.features.table import PICTURE
+from rine.features.table import places
 from rine.heads import Head
 from rine.heads.scoring import logits, mean_over_views
 from rine.scores import IMAGE_COLUMNS, ImageScores
@@ -38,11 +38,9 @@ def replaced(plain: np.ndarray, images: pd.DataFrame, changed: np.ndarray, rows:
 
     `changed` (K, M) belongs to `rows`, of which those whose view is `kind` count.
     """
-    place = pd.Series(range(len(images)), index=pd.MultiIndex.from_frame(images[list(PICTURE)]))
     of_kind = np.flatnonzero((rows["view"] == kind).to_numpy())
-    at = place.loc[pd.MultiIndex.from_frame(rows.iloc[of_kind][list(PICTURE)])].to_numpy()
     scores = plain.copy()
-    scores[:, at] = changed[:, of_kind]
+    scores[:, places(rows.iloc[of_kind], images)] = changed[:, of_kind]
     return scores
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,12 +12,12 @@ _PREFIX = "digests."
 
 
 def tensors(digests: Mapping[str, Iterable[str]]) -> dict[str, Tensor]:
-    """Digests (hex, each once, sorted) of each kind as one tensor (n, bytes)."""
-    kinds = {kind: sorted(set(some)) for kind, some in digests.items()}
+    """Digests (hex, 32 digits) of each kind as one tensor (n, 16), each once, sorted."""
+    kinds = {kind: np.fromiter(map(bytes.fromhex, some), "S16") for kind, some in digests.items()}
     return {
-        f"{_PREFIX}{kind}": torch.tensor([list(bytes.fromhex(text)) for text in some], dtype=torch.uint8)
+        f"{_PREFIX}{kind}": torch.from_numpy(np.unique(some).view(np.uint8).reshape(-1, 16))
         for kind, some in kinds.items()
-        if some
+        if len(some)
     }
 
 

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rine.features import Features
+from rine.features import Features, table
 from rine.features.sets import Sets
 from rine.heads.scoring import mean_over_views
 from rine.heads.tokens import TokenSet, rows_by_picture
@@ -38,9 +38,9 @@ def baseline_scores(sets: Sets, test: Features, seed: int) -> Sequence[ImageScor
     shared: dict[str, object] = {"study": "validate", "training_set": "progan", "backbone": test.encoder_name}
     shared |= {"n_classes": len(sets.classes), "classes": " ".join(sorted(sets.classes))}
     runs = pd.DataFrame([shared | none | {"variant": f"baseline:{name}", "seed": seed} for name in logits])
-    rows = pd.concat([part.rows for part in (sets.val, test)], ignore_index=True)
+    rows = table.joined(part.rows[IMAGE_COLUMNS] for part in (sets.val, test))
     rows, means = mean_over_views(rows, np.stack(list(logits.values())))
-    return [ImageScores(runs, rows[IMAGE_COLUMNS], means)]
+    return [ImageScores(runs, rows, means)]
 
 
 def scores(learn: TokenSet, *tests: TokenSet) -> dict[str, np.ndarray]:

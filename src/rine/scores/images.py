@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from rine.features.table import read as read_table
 from rine.scores.of_runs import accuracy_of_runs, log_loss_of_runs
 from rine.scores.table import RUN, VALIDATION, ScoresError, check_runs
 
+_READ: WeakValueDictionary[bytes, pd.DataFrame] = WeakValueDictionary()  # tables in use, by digest
 IMAGE_COLUMNS = ["path", "label", "source", "category", "split", "digest"]
 
 
@@ -61,13 +64,22 @@ class ImageScores:
                 raise ScoresError(f"{folder} has no {name}: it is no scores folder")
         cells = pd.read_csv(folder / "runs.csv", dtype=str, keep_default_na=False)
         runs = check_runs(cells, str(folder / "runs.csv"))
-        images = read_table(folder / "images.csv")
-        return ImageScores(runs, images, load_file(folder / "logits.safetensors")["logits"])
+        logits = load_file(folder / "logits.safetensors")["logits"]
+        return ImageScores(runs, _images(folder / "images.csv"), logits)
 
     def take(self, runs: np.ndarray) -> ImageScores:
         """The same pictures, scored by some of the runs (a mask or indices)."""
         kept = np.arange(len(self.runs))[runs]
         return ImageScores(self.runs.iloc[kept].reset_index(drop=True), self.images, self.logits[kept])
+
+
+def _images(file: Path) -> pd.DataFrame:
+    """A table of pictures: one for all folders that list the same, as those of a study mostly do."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "blake2b").digest()
+    if (images := _READ.get(digest)) is None:
+        images = _READ[digest] = read_table(file)
+    return images
 
 
 def validation(scores: ImageScores) -> tuple[np.ndarray, np.ndarray]:

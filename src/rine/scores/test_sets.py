@@ -47,7 +47,7 @@ def test_sets_of(images: pd.DataFrame, test_sets: pd.DataFrame) -> list[TestSet]
                 f"test sets: line {line}, column {column}: generator {generator} has no {lacks} picture "
                 f"of source {name!r}; needed: pictures of both classes"
             )
-        rows = np.flatnonzero(real | fake)
+        rows = np.flatnonzero(real | fake).astype(np.int32)
         twice = pd.Series(picture[rows]).duplicated()
         if twice.any():
             at = rows[int(twice.argmax())]

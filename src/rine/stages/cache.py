@@ -47,6 +47,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
     rows = views.expand(pictures, recipe)
     del pictures  # with a million it counts
     planned = plan(rows, study.cache.shard_rows)
+    table.give_back()
     transforms = {family: views.describe(family, recipe) for family in sorted(planned.rows["family"].unique())}
     about: dict[str, Any] = {"set": feature_set, "transforms": transforms, "encoder": {"name": config.name}}
     out, name = paths.features(encoder, feature_set), f"{encoder}-{feature_set}"
@@ -80,6 +81,7 @@ def run(study: Params, paths: Paths, encoder: str, feature_set: str, part: str |
     if loaded and n_encoded:
         seconds = round(time.perf_counter() - start, 3)
         note(paths.encoder_speeds, {name: {"views": n_encoded, "seconds": seconds}})
+    table.give_back()
     about["encoder"] |= described
     assemble(planned, stores, about | {"n_blocks": shape[0], "width": shape[1]}, out)
     n_views = len(planned.rows)

@@ -30,8 +30,8 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
     Reals that are found with a generator's fakes are that generator's own; all others are one source, which the
     generators without reals of their own share.
     """
-    said: dict[str, str] = {}
-    listed = Pictures(_without_told(found, said))
+    said = told.Told() if config.digest else None
+    listed = Pictures(found if said is None else _without_told(found, said))
     kinds = _kept(name, config, listed.kinds)
     with_fakes = {kind.generator for kind in kinds if kind.label == 1}
 
@@ -64,15 +64,14 @@ def listing_of(name: str, config: DatasetConfig, found: Iterable[Found]) -> List
         TrainingSource(source(1, each), config.family_of(each or name), config.study, config.released)
         for each in learnt
     )
-    return Listing(config.study, listed.changed(picture), tuple(test_sets), tuple(training), said)
+    return Listing(config.study, listed.changed(picture), tuple(test_sets), tuple(training), said or {})
 
 
-def _without_told(found: Iterable[Found], said: dict[str, str]) -> Iterator[Found]:
+def _without_told(found: Iterable[Found], said: told.Told) -> Iterator[Found]:
     """Put what is told of each picture into `said`: with it, each would be a kind of its own."""
     for row in found:
-        if row.told:
-            said[row.path] = row.told
-        yield row._replace(told="") if row.told else row
+        said.add(row.path, row.told)
+        yield row._replace(told="")
 
 
 def _kept(name: str, config: DatasetConfig, kinds: list[Found]) -> list[Found]:

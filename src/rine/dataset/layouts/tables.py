@@ -127,7 +127,11 @@ def rows_of(root: Path, name: str, file: str, wanted: list[str]) -> Iterator[tup
 
 def _parsed(lines: Any, file: str) -> Iterator[tuple[str, Any]]:
     if file.lower().endswith((".csv", ".tsv")):
-        reader = csv.DictReader(lines, delimiter="\t" if file.lower().endswith(".tsv") else ",")
+        header = lines.readline()
+        lines.seek(0)
+        # a header without any of them has one column, as the suffix says
+        delimiter = max("\t,;" if file.lower().endswith(".tsv") else ",;\t", key=header.count)
+        reader = csv.DictReader(lines, delimiter=delimiter)
         yield from ((f"line {reader.line_num}", row) for row in reader)
     elif file.lower().endswith(".jsonl"):
         yield from ((f"line {n}", json.loads(line)) for n, line in enumerate(lines, 1) if line.strip())

@@ -37,12 +37,11 @@ def _figure(kind: str, points: pd.DataFrame) -> Figure:
 def _points(study: Study, kind: str) -> Iterator[tuple[str, str, float, float]]:
     """Rows of setting, family, x, y."""
     for setting, scores in study.images("validate").items():
-        rows: dict[str, set[int]] = {}
+        rows: dict[str, list[np.ndarray]] = {}
         for test_set in test_sets_of(scores.images, study.sets_of(setting)):
-            # real pictures that several sets share count once
-            rows.setdefault(test_set.family, set()).update(test_set.rows.tolist())
+            rows.setdefault(test_set.family, []).append(test_set.rows)
         for family, pictures in rows.items():
-            index = np.array(sorted(pictures))
+            index = np.unique(np.concatenate(pictures))  # real ones that several sets share count once
             x, y = curve_points(kind, scores.images["label"].to_numpy()[index], scores.logits[0, index])
             yield from (
                 (setting, family_title(family), round(a, 4), round(b, 5))

@@ -68,18 +68,15 @@ def methods_table(study: Study, name: str, words: str, methods: Sequence[Method]
         cells += [percent(means[metric], interval_of(method, metric, of_methods)) for metric in PAPER_METRICS]
         cells += [percent(method.auc(sets)), *_against(study, method, base, sets)]
         cells += [percent(value) for value in method.at_threshold(sets)]
-        cells += [
-            percent(calibrated_error(method, sets)),
-            text(_counted(study, method, sets)),
-            number(method.seconds, 3),
-        ]
+        scored = text(_counted(study, method, sets))
+        cells += [percent(calibrated_error(method, sets)), scored, number(method.seconds, 3)]
         rows.append(Row(cells, strong=method is base))
     notes = [
         "Sorted by AP to expect on an unseen generator: of ours what leaving each generator out of the choice reports; "
         "nothing was chosen on these test sets for the others. Differences: on the pictures that both have scored, in "
         "points. Found and false: synthetic and real test pictures above the threshold that 5 % of the real validation "
-        "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. Pictures: "
-        "of these test sets. s: seconds a picture on this machine, of ours not measured apart from the encoder.",
+        "pictures pass; ECE: expected calibration error after calibration on them; both of the first run. "
+        "Pictures: of these test sets. s: seconds a picture on this machine, of ours not measured apart.",
         CHANCE_NOTE,
         *dict.fromkeys(reasons(methods)),
     ]

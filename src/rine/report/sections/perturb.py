@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from rine.drawing import canvas, legend_below, line_style, percent_axis
-from rine.features.table import PICTURE
+from rine.features.table import places
 from rine.pixels.degradations import DEGRADATIONS
 from rine.pixels.perturbations import PERTURBATIONS
 from rine.report.compared import compared_figure, compared_table
@@ -82,9 +82,8 @@ def _untouched(scores: ImageScores, model: ImageScores | None) -> np.ndarray | N
     """The first seed's logits of the same pictures, untouched; None where they are not all there."""
     if model is None:
         return None
-    rows = pd.Series(range(len(model.images)), pd.MultiIndex.from_frame(model.images[list(PICTURE)]))
-    at = rows.reindex(pd.MultiIndex.from_frame(scores.images[list(PICTURE)]))
-    return None if at.isna().any() else model.logits[0, at.to_numpy().astype(int)]
+    at = places(scores.images, model.images)
+    return None if (at < 0).any() else model.logits[0, at]
 
 
 def _threshold(study: Study, setting: str) -> float | None:
