@@ -71,7 +71,7 @@ def _explained(error: Any, schema: type) -> str:
     form = _FORMS.get(keys[-1]) if error["type"] in {"string_pattern_mismatch", "literal_error"} else None
     plain = form or _PLAIN.get(error["type"])
     message = plain.format(value=value) if plain else error["msg"].removeprefix("Value error, ")
-    if error["type"] == "literal_error":
+    if error["type"] == "literal_error" and not form:
         message += did_you_mean(value, re.findall("'(.*?)'", error["ctx"]["expected"]))
     return f"{name}: {message}" if isinstance(value, dict) else f"{name} = {_short(value)}: {message}"
 
