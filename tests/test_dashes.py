@@ -57,7 +57,7 @@ def report(study: Study) -> Report:
 
 
 @pytest.mark.parametrize(("reason", "aligned", "said"), [
-    (None, None, "– of AP aligned: the pictures were not made alike (`cache.align` is null)."),
+    (None, None, "– of AP aligned: the pictures were not made alike (cache.align is null)."),
     ("one class only", 0.5, "– where the last column has the reason."),
 ])  # fmt: skip
 def test_a_reason_is_said_to_stand_where_it_stands(reason: str | None, aligned: float | None, said: str) -> None:

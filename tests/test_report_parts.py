@@ -14,6 +14,7 @@ import yaml
 
 from made_study import FEW, SMALL, places, run, study_in, write_for_report, write_index, write_stage
 from page_of_report import Page
+from rine.report.by_generator import draw_beside
 from rine.report.section import Content, Report, Section
 from rine.report.sections import SECTIONS
 from rine.report.study import Study, from_scores
@@ -102,6 +103,7 @@ def test_a_study_of_nothing_is_a_report_that_says_so(whole: Path, tmp_path: Path
     text = (tmp_path / "report" / "report.md").read_text()
     assert "0 figures" in line
     assert text.count("Not in this report") == 7
+    assert "Published: what" not in text  # nothing is
     assert "No model has been scored on the test sets yet." in text
 
 
@@ -111,6 +113,11 @@ def test_one_test_set_and_one_setting_are_enough(whole: Path, tmp_path: Path):
     runs = [run("validate", ("horse",), 0)]
     write_stage(tmp_path / "artifacts" / "validate", runs, "ldm")
     assert "figures" in report(SMALL, places(tmp_path))
+
+
+def test_the_figure_of_one_generator_is_not_squashed():
+    one = pd.DataFrame({"setting": "mine", "generator": "one", "metric": ["acc", "ap"], "ours": 0.8, "published": None})
+    assert draw_beside(one).get_size_inches()[1] > 3  # two panels, one above the other
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.key)
@@ -189,6 +196,7 @@ def test_another_method_without_hyper_parameters_is_laid_beside(tmp_path: Path):
     assert "1 figures" in report_scores(tmp_path / "mine.csv", there)
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| ProGAN | 95.9 | 99.8 | −4.0 |" in text
+    assert "Published: what the authors of RINE published" in text
 
 
 def test_scores_that_cannot_be_used_name_line_and_column(tmp_path: Path):

@@ -173,6 +173,10 @@ REFUSED = [
     ({"model": "ViT-B-32", "blocks": (3, 13)}, r"\[3, 13\].*blocks 1 to 12"),
     ({"model": "PE-Core-T-16-384", "blocks": (13,)}, r"\[13\].*blocks 1 to 12"),
     (DINO | {"model": "vit_smal_patch14_dinov2"}, "timm has no.*did you mean 'vit_small_patch14_dinov2'"),
+    (
+        DINO | {"model": "vit_smal_patch14_dinov2.lvd142m"},
+        "no model 'vit_smal_patch14_dinov2'; did you mean 'vit_small",
+    ),
     (DINO | {"model": "vit_small_patch14_dinov2.lvd142m"}, "say model: vit_small_patch14_dinov2 and pretrained: lvd"),
     ({"model": "ViT-B32"}, "open_clip has no model 'ViT-B32'; did you mean 'ViT-B-32'"),
     ({"model": "PE-Core-T-16-384", "pretrained": "mete"}, "'mete' is no file here.*'meta'.*did you mean 'meta'"),

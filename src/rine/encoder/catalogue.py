@@ -114,11 +114,11 @@ def _of_open_clip(name: str, config: EncoderConfig) -> Tower:
 def _of_timm(model: str, arch: str, config: EncoderConfig) -> Tower:
     import timm
 
-    if "." in arch:
-        stem, _, tag = arch.partition(".")
+    stem, _, tag = arch.partition(".")
+    if not timm.is_model(stem):
+        raise UnknownTower(f"timm has no model {stem!r}; {nearest(stem, timm.list_models())}")
+    if tag:
         raise UnknownTower(f"model = {arch!r}: say model: {stem} and pretrained: {tag}")
-    if not timm.is_model(arch):
-        raise UnknownTower(f"timm has no model {arch!r}; {nearest(arch, timm.list_models())}")
     own = config.catalogue == "timm"
     weights = {} if own else tags.of_open_clip(model, config.tag)
     about = tags.of_timm(arch, config.tag if own else "") or timm.get_pretrained_cfg(arch)

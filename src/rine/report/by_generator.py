@@ -157,7 +157,8 @@ def beside_published(ours: pd.DataFrame, published: pd.DataFrame, title: Callabl
 def draw_beside(table: pd.DataFrame) -> Drawing:
     """A panel for each setting and metric; `table` is as `beside_published` gives it, NaN where there is none."""
     settings, names = settings_of(table), list(dict.fromkeys(table["generator"]))
-    figure, axes = canvas(2, len(settings), 1.6 + 2.9 * len(settings), 1.4 + 0.32 * len(names), sharey=True)
+    height = 1.4 + 0.32 * max(len(names), 6)  # of fewer the panels would be lower than their labels
+    figure, axes = canvas(2, len(settings), 1.6 + 2.9 * len(settings), height, sharey=True)
     places = np.arange(len(names))[::-1]
     for column, setting in enumerate(settings):
         for row, (metric, label) in enumerate(PAPER_METRICS.items()):

@@ -45,7 +45,6 @@ TRACKED = (
     "report",
     "detectors",
 )
-PUBLISHED = "Published: what the authors of RINE published with their code."
 SAMPLE = "sample"  # the profile whose figures say nothing about the method
 
 
@@ -64,7 +63,7 @@ def run(
     notice, stamp = _caution(study)
     lead = [
         *([] if sample else [study.about.strip()]),
-        f"Encoder: {results.encoder}. {_interval_note(study)} {PUBLISHED}",
+        f"Encoder: {results.encoder}. {_interval_note(study)}{_published(results)}",
     ]
     contents = compile_report(results)
     images = _drawn(contents, paths.plots) if page_only else {}
@@ -104,7 +103,7 @@ def report_scores(scores: Path, paths: Paths, latex: bool = False) -> str:
     refuse_undrawn(study.all_scores, str(scores))
     contents = compile_report(study)
     images = render(contents)
-    lead = [f"Ours: {scores.name}. {PUBLISHED}"]
+    lead = [f"Ours: {scores.name}.{_published(study)}"]
     write_page(f"RINE: {scores.name}", "", lead, contents, images, paths.page)
     if latex:
         write_latex(contents, paths.page)
@@ -116,6 +115,11 @@ def _interval_note(params: Params) -> str:
         f"Intervals in brackets are of {params.report.confidence:.0%}, over the test pictures, by class and within "
         "each generator; real pictures that several generators share count once (docs/statistics.md)."
     )
+
+
+def _published(study: Study) -> str:
+    """What "published" means on the page, where something published stands beside what was scored."""
+    return "" if study.published_rules.empty else " Published: what the authors of RINE published with their code."
 
 
 def _drawn(contents: Report, plots: Path) -> dict[str, bytes]:

@@ -49,7 +49,7 @@ def shortcut_table(shortcuts: pd.DataFrame, title: Callable[[str], str]) -> Tabl
     notes = ["AP of a small classifier on facts about the files, such as format and size, without one pixel."]
     why = []
     if shortcuts["ap_aligned"].isna().all():
-        why.append("of AP aligned: the pictures were not made alike (`cache.align` is null)")
+        why.append("of AP aligned: the pictures were not made alike (cache.align is null)")
     if shortcuts["reason"].notna().any():
         why.append("where the last column has the reason")
     return Table(

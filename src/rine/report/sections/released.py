@@ -29,7 +29,7 @@ def make(study: Study) -> Content | None:
     if points["released"].nunique() < 2:
         return None
     undated = sorted({name for name in study.test_sets["generator"] if not study.released(name)})
-    lines = [f"Without a date (`released`), and not drawn: {', '.join(map(study.title, undated))}."] if undated else []
+    lines = [f"Without a date of release, and not drawn: {', '.join(map(study.title, undated))}."] if undated else []
     says = "One point a generator, at the date of its release, with its interval: accuracy above, AUC below."
     data = points.assign(panel=points["setting"] + ", " + points["metric"], series=points["family"])
     return Content(lines, figures=[Figure("released", "Through time", says, lambda: draw_released(points), data)])
