@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping
 
 
@@ -16,6 +17,7 @@ class Told(Mapping[str, str]):
     def __init__(self) -> None:
         # threads that look at pictures ask for what is said of theirs
         self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        weakref.finalize(self, self._db.close)
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("CREATE TABLE told (path BLOB PRIMARY KEY, text TEXT) WITHOUT ROWID")
         self._db.execute("BEGIN")
