@@ -23,9 +23,9 @@ def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_it_holds_whatever_the_environment_says() -> None:
-    program = f"from rine import arithmetic; arithmetic.use('portable'); {SEEN}"
-    done = python(program, ATEN_CPU_CAPABILITY="default", OMP_NUM_THREADS="2")
+@pytest.mark.parametrize("environment", [{}, {"ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "2"}])
+def test_it_holds_whatever_the_environment_says(environment: dict[str, str]) -> None:
+    done = python(f"from rine import arithmetic; arithmetic.use('portable'); {SEEN}", **environment)
     assert done.stdout.split() == ["AVX2", "1", "portable"]
     assert not done.stderr
 
@@ -42,7 +42,7 @@ def test_too_late_is_said_with_what_to_do() -> None:
     assert "rine.arithmetic.use('portable') before" in done.stderr
 
 
-def test_worker_processes_inherit_it_where_the_environment_says_nothing() -> None:
+def test_worker_processes_inherit_it() -> None:
     program = (
         "from rine import arithmetic; arithmetic.use('portable'); import subprocess, sys; "
         f"subprocess.run([sys.executable, '-c', {SEEN!r}], check=True)"

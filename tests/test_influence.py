@@ -91,15 +91,19 @@ def test_accuracy_and_rates_are_binomial_by_class() -> None:
             assert not one.pictures[0, labels != y].any()
 
 
-@pytest.mark.parametrize(("n", "skill"), [(100, 1), (100, 2), (50, 3)])
-def test_differences_of_tpr_vary_as_much_as_is_said(n: int, skill: int) -> None:
-    """Two methods on the same pictures; of good ones on few, a slope with its noise in it says a third too much."""
+@pytest.mark.parametrize(("n", "skill", "least"), [(100, 1, 0.95), (100, 2, 0.95), (50, 3, 0.88)])
+def test_differences_of_tpr_vary_as_much_as_is_said(n: int, skill: int, least: float) -> None:
+    """Two methods on the same pictures.
+
+    With the whole of the bias taken off they would vary by a sixth more; of good ones on few, a slope with its noise in
+    it would say a third too much.
+    """
     rng, labels = np.random.default_rng(0), np.arange(2 * n) >= n
     noise = rng.normal(size=(3000, 2 * n))
     alike = 0.7 * noise + np.sqrt(1 - 0.7**2) * rng.normal(size=noise.shape)
     first, second = (tpr_at(0.05, labels, each + skill * labels) for each in (noise, alike))
     said = ((first.pictures - second.pictures) ** 2).sum(axis=1).mean()
-    assert 0.88 <= np.std(first.value - second.value) / np.sqrt(said) <= 1.08
+    assert least <= np.std(first.value - second.value) / np.sqrt(said) <= 1.08
 
 
 def test_tpr_is_unbiased_and_its_variance_is_that_of_many_samples() -> None:

@@ -22,16 +22,13 @@ pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
 
 from browser import launched, playwright
 from rine.serve.settings import ServeSettings
-from served import served
+from served import served, tiny_detector
 
 Page = Any
 expect = playwright.expect
 
 
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
-    with tiny_model.model_in(tmp_path_factory.mktemp("study")) as path:
-        yield Detector.load(path, device="cpu")
+detector = tiny_detector
 
 
 @pytest.fixture(scope="module")
@@ -134,15 +131,12 @@ def test_a_picture_that_is_dropped_before_the_model_is_described_waits_for_its_l
 ) -> None:
     large = tmp_path / "large.jpg"
     large.write_bytes(bytes(1_200_000))
-    page.add_init_script("""
-        const asked = fetch
-        const held = new Promise((done) => { release = done })
-        fetch = async (...request) => { if (request[0] === "model") await held; return asked(...request) }
-    """)
+    held: list[Any] = []
+    page.route("**/model", lambda route: held.append(route))
     page.reload()
     drop(page, large)
     expect(rows(page).first.locator(".badge")).to_have_text("looking")
-    page.evaluate("() => release()")
+    held[0].continue_()
     expect(rows(page).first.locator(".figures")).to_contain_text("larger than the 1 MB")
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("uvicorn", reason="rine[serve] is not installed")
 from browser import launched, playwright
 from rine.serve.run import listen
 from rine.serve.settings import ServeSettings
-from served import served
+from served import served, tiny_detector
 
 Page = Any
 expect = playwright.expect
@@ -36,10 +36,7 @@ HELD = """
 """
 
 
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detector]:
-    with tiny_model.model_in(tmp_path_factory.mktemp("study")) as path:
-        yield Detector.load(path, device="cpu")
+detector = tiny_detector
 
 
 @pytest.fixture(scope="module")
