@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,14 +60,11 @@ def _rows(table: Path) -> Iterator[Labelled]:
 
 
 def _truths(table: Path) -> Iterator[tuple[str, int]]:
-    """Path and label of each row that has a truth; raises `ValueError` for another file and for another word.
+    """Path and label of each row that has a truth; raises `ValueError` for another file and for another word."""
+    from rine.dataset.layouts.tables import rows_by_column
 
-    Spreadsheets write what their country takes for a comma.
-    """
     with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        head = file.readline()
-        file.seek(0)
-        rows = csv.DictReader(file, delimiter=max(",;\t", key=head.count))
+        rows = rows_by_column(file)
         if missing := {"path", "truth"} - set(rows.fieldnames or ()):
             raise ValueError(
                 f"{table} has no column {' and no '.join(sorted(missing))}: `rine predict --csv` writes path"

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TextIO
 
 from rine.dataset import patterns
 from rine.dataset.config import DatasetConfig
@@ -125,13 +125,16 @@ def rows_of(root: Path, name: str, file: str, wanted: list[str]) -> Iterator[tup
         ) from error
 
 
+def rows_by_column(lines: TextIO, usual: str = ",") -> csv.DictReader[str]:
+    """Rows of a CSV file; spreadsheets write what their country takes for a comma, or tabs."""
+    header = lines.readline()
+    lines.seek(0)
+    return csv.DictReader(lines, delimiter=max(f"{usual},;\t", key=header.count))  # `usual` where there is none
+
+
 def _parsed(lines: Any, file: str) -> Iterator[tuple[str, Any]]:
     if file.lower().endswith((".csv", ".tsv")):
-        header = lines.readline()
-        lines.seek(0)
-        # a header without any of them has one column, as the suffix says
-        delimiter = max("\t,;" if file.lower().endswith(".tsv") else ",;\t", key=header.count)
-        reader = csv.DictReader(lines, delimiter=delimiter)
+        reader = rows_by_column(lines, "\t" if file.lower().endswith(".tsv") else ",")
         yield from ((f"line {reader.line_num}", row) for row in reader)
     elif file.lower().endswith(".jsonl"):
         yield from ((f"line {n}", json.loads(line)) for n, line in enumerate(lines, 1) if line.strip())
